@@ -41,7 +41,7 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Trained:
-    """The results of train_model: the unpacked artifact, the folder with model.tar.gz, and its output."""
+    """train_model's results: the unpacked artifact, the folder with model.tar.gz, and the output."""
 
     model: Path
     packed: Path

@@ -1,4 +1,4 @@
-"""Validated tables to a feature table split by time, and what stops it."""
+"""From validated tables to a feature table split by time, and what stops it."""
 
 from __future__ import annotations
 

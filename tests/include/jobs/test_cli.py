@@ -1,4 +1,4 @@
-"""How a job ends: SageMaker finds the reason, and an expected failure has no traceback."""
+"""How a job ends: SageMaker receives the reason, and an expected failure has no traceback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.models.quoting import VARIABLE
 
 @pytest.fixture
 def reason_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A container's /opt/ml, in another place."""
+    """A container's /opt/ml, elsewhere."""
     monkeypatch.setattr(program, "OUTPUT", tmp_path / "output")
     monkeypatch.setattr("sys.argv", ["job"])
     return tmp_path / "output" / "message"

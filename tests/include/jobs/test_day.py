@@ -1,4 +1,4 @@
-"""A day in the jobs that score it, run as programs: the results, and what happens to bad days."""
+"""A day in its scoring jobs, run as programs: the results, and what happens to bad days."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def days(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def partitions(days: Path, tmp_path: Path) -> Partitions:
-    """Exactly what a plan of DAY names: telemetry and errors of the day before, everything of the day."""
+    """Exactly what a plan for DAY names: telemetry and errors of the previous day, everything of the day."""
     folder = tmp_path / "partitions"
     before = f"date={datetime.fromisoformat(DAY).date() - timedelta(days=1)}"
     shutil.copytree(days / f"date={DAY}", folder / f"date={DAY}")
@@ -149,7 +149,7 @@ def scored_in_one_job(partitions: Partitions, trained: Trained, folder: Path) ->
 
 @pytest.fixture(scope="session")
 def expected(tables: dict[str, pl.DataFrame], trained: Trained) -> pl.DataFrame:
-    """The day's predictions from the whole history at once, future and all."""
+    """The day's predictions from the whole history, including the future."""
     frame = features_of(tables, with_label=False)
     start = datetime.fromisoformat(DAY)
     frame = frame.filter(pl.col("datetime").is_between(start, start + timedelta(days=1), closed="left"))
@@ -168,14 +168,14 @@ def test_a_days_scores_are_those_of_the_whole_history_bit_for_bit(
     partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
 ) -> None:
     scores = scored(partitions, trained, tmp_path)
-    assert len(scores) == 8 * 20, "a row for every machine at every third hour"
+    assert len(scores) == 8 * 20, "a row for every machine every three hours"
     assert scores.drop("prediction", "reasons").equals(expected)
     loaded = load_artifact(trained.model)
     decided = loaded.labels(expected.drop("machineID", "datetime").to_numpy())
     assert decided is not None
     assert scores["prediction"].to_list() == [loaded.classes[index] for index in decided]
     risks = risks_of(scores, list(probability_columns(loaded.classes).values()))
-    assert scores["reasons"].is_not_null().to_list() == (risks >= RISK).tolist(), "a row of some risk has its reasons"
+    assert scores["reasons"].is_not_null().to_list() == (risks >= RISK).tolist(), "a row with some risk has reasons"
     assert {len(json.loads(text)) for text in scores["reasons"].drop_nulls()} <= {3}
 
 
@@ -229,7 +229,7 @@ def test_how_the_days_features_lie_is_kept_beside_its_scores(
 def test_nothing_after_the_day_is_read(
     partitions: Partitions, trained: Trained, expected: pl.DataFrame, tmp_path: Path
 ) -> None:
-    """Rows of later days in the partition, as in a table exported again later, change nothing."""
+    """Rows of later days in the partition, as in a table re-exported later, change nothing."""
     partitions.write("maint", partitions.text("maint") + "2015-06-03 06:00:00,1,comp1\n2015-06-03 00:00:00,2,comp2\n")
     partitions.write("telemetry", partitions.text("telemetry") + "2015-06-03 00:00:00,1,1,2,3,4\n")
     assert scored(partitions, trained, tmp_path).drop("prediction", "reasons").equals(expected)
@@ -304,7 +304,7 @@ def test_a_day_on_which_nothing_happened(partitions: Partitions, trained: Traine
     found = json.loads((tmp_path / "s" / "parts.json").read_text())
     counted = {name: table["rows"] for name, table in found["profile"].pop("tables").items()}
     assert counted["telemetry"] == counted["errors"] == 0
-    assert counted["machines"] > 0, "its rows are counted, so that a dead feed shows"
+    assert counted["machines"] > 0, "its rows are counted, so that a dead feed is noticed"
     assert found == {"parts": [], "profile": {"rows": 0, "features": {}, "predictions": {"sum": 0.0}, "answers": []}}
 
 
@@ -399,8 +399,8 @@ def test_partitions_of_a_history_hold_each_row_once(days: Path, tables: dict[str
         assert sum(map(len, parts)) == len(wanted)
     maint = pl.read_csv(days / f"date={DAY}" / f"{FILES['maint']}.gz")
     end = datetime.fromisoformat(DAY) + timedelta(days=1)
-    assert len(maint) == len(tables["maint"].filter(pl.col("datetime") < end)), "all of its history, to the day's end"
-    assert len(list(days.glob(f"date=*/{FILES['failures']}*"))) == 5, "so is what labels are made of"
+    assert len(maint) == len(tables["maint"].filter(pl.col("datetime") < end)), "its whole history, up to the day's end"
+    assert len(list(days.glob(f"date=*/{FILES['failures']}*"))) == 5, "so are the tables for labels"
 
 
 def test_scoring_imports_nothing_that_its_digest_does_not_count(
@@ -444,6 +444,6 @@ def test_a_candidate_scores_the_day_too_and_one_that_cannot_says_why(
         flags = [str(part) for flag, place in places.items() for part in (f"--{flag}", place)]
         score_day.main(["--model", MODEL, "--day", DAY, *flags])
         found[name] = json.loads((tmp_path / name / "b" / "challenger.json").read_text())
-        assert (tmp_path / name / "s" / "parts.json").exists(), "production's scores are there in any case"
+        assert (tmp_path / name / "s" / "parts.json").exists(), "production's scores exist in any case"
     assert (found["same"]["rows"], found["same"]["agreed"], found["same"]["apart"]) == (160, 1.0, 0.0)
     assert "needs the feature humidity" in found["other"]["failed"]

@@ -1,4 +1,4 @@
-"""Days of models whose rows have no time: the partition names the day, and rows are numbered from its start."""
+"""Days of models with rows without a time: the partition names the day, and rows are numbered from its start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def raws(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def whole_features(config: ModelConfig, raw: Path) -> pl.DataFrame:
-    """The features of the whole history at once."""
+    """The features of the whole history, computed together."""
     tables = {
         name: clean_table(read_table(raw, name, table), table, config.data.time, Window()).frame.drop(LINE)
         for name, table in config.data.tables.items()
@@ -65,13 +65,13 @@ def partition(name: str, folder: Path, day: date) -> Path:
 
 
 def numbered(config: ModelConfig) -> ModelConfig:
-    """A model whose key counts the file's rows instead of identifying them by content."""
+    """A model with a key that counts the file's rows instead of identifying them by content."""
     table = config.data.tables["abalone"].model_copy(update={"content_key": None, "row_number": "specimen"})
     return config.model_copy(update={"data": config.data.model_copy(update={"tables": {"abalone": table}})})
 
 
 def edit(file: Path, change: dict[int, str | None]) -> None:
-    """Replaces lines, numbered from 0; None removes one."""
+    """Replace lines, numbered from 0; None removes a line."""
     lines = dict(enumerate(gzip.decompress(file.read_bytes()).decode().splitlines())) | change
     file.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines.values() if line is not None).encode()))
 
@@ -103,7 +103,7 @@ def test_a_half_hour_that_is_set_aside_moves_no_other(
     (frame,) = validated(name, tmp_path / "p", tmp_path / "hole", day)
     assert frame["half_hour"].to_list() == [*whole["half_hour"][:10], *whole["half_hour"][11:]]
     assert frame.head(10).equals(whole.head(10))
-    assert frame["nswprice_1"][10] is None, "of the half-hour after it"
+    assert frame["nswprice_1"][10] is None, "the following half-hour"
     assert frame["nswprice_1"].to_list()[11:] == whole["nswprice_1"].to_list()[12:]
 
 
@@ -175,7 +175,7 @@ def test_the_newest_days_end_with_one_that_has_rows(name: str, raws: dict[str, P
     assert [day - days[0] for day in days] == [timedelta(days=number) for number in range(3)]
     assert len(gzip.decompress(partition(name, tmp_path, days[-1]).read_bytes()).splitlines()) > 1
     days_of(name, raws[name], tmp_path / "later", first=days[-1] + timedelta(days=1), last=days[-1] + timedelta(days=1))
-    assert any((tmp_path / "later").iterdir()) == (load_model(name).data.time is None), "no day after the last has data"
+    assert any((tmp_path / "later").iterdir()) == (load_model(name).data.time is None), "nothing after the last day"
 
 
 def test_the_newest_days_may_be_said_alone(

@@ -1,4 +1,4 @@
-"""Requests as documented: the reference's examples, and rows copied from the raw file."""
+"""Documented requests work: the reference's examples, and rows copied from the raw file."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def answered_values(text: str, accept: str) -> list[float]:
 
 
 def test_rows_of_the_raw_file_are_answered_as_their_features_are(tmp_path: Path) -> None:
-    """Beside the features they hold key, label, and the failure modes that features.exclude leaves out."""
+    """Besides the features, they have the key, the label, and the failure modes that features.exclude leaves out."""
     simulate_milling(["--out", str(tmp_path)])
     client = served("tabular_classifier", tmp_path)
     lines = (tmp_path / "ai4i2020.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]

@@ -70,7 +70,7 @@ def test_golden_requests_lie_beside_the_metrics(evaluation: Path, trained: Train
 
 def test_the_report_stands_alone_and_shows_everything(evaluation: Path) -> None:
     page = (evaluation / "report.html").read_text()
-    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must need nothing but itself"
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must be self-contained"
     assert "<script" not in page
     for title in (
         "Confusion matrix",

@@ -1,5 +1,5 @@
-"""A folder that ``make new-model`` wrote goes through every job without another edit, and what its model.yaml declares
-of a file is read the same way in training, in a day's batch, whole or cut in chunks, and by an endpoint."""
+"""A folder written by ``make new-model`` goes through every job without edits. Files in the format that its model.yaml
+declares are read the same way in training, in a day's batch (whole or in chunks) and by an endpoint."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ START = datetime.fromisoformat("2024-01-01 05:00")
 
 
 def orders(rows: int = 1500) -> str:
-    """Orders of a bicycle shop as its till exports them, some of them late: decimal commas, a currency, a word for what
-    is not known, a date and a time apart, letters that are not ASCII."""
+    """Orders of a bicycle shop as its till exports them, some of them late: decimal commas, a currency, a word for
+    missing values, separate date and time, non-ASCII letters."""
     rng = np.random.default_rng(5)
     price, shop = rng.lognormal(3, 1, rows), rng.choice(["Graz", " Linz; Altstadt", "Wörgl "], rows)
     late = np.log(price) + (shop == "Wörgl ") + rng.normal(0, 0.3, rows) > 4
@@ -114,7 +114,7 @@ def test_it_goes_through_every_job_without_another_edit(jobs: Jobs, tmp_path: Pa
 
 
 def _cut_days_from_now_on(code: Path) -> None:
-    """Into chunks, however small they are."""
+    """Cut a file into chunks, however small it is."""
     program = code / "include" / "jobs" / "daily" / "chunks.py"
     text = program.read_text(encoding="utf-8")
     program.write_text(text.replace("count = math.ceil(size / (chunk_mb * 2**20))", "count = 3"), encoding="utf-8")

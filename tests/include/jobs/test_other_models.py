@@ -80,7 +80,7 @@ def importance(model):
 
 @dataclass(frozen=True)
 class Toy:
-    """Where everything of one toy model lies, and the jobs that run it."""
+    """The files of one toy model, and the jobs that run it."""
 
     jobs: Jobs
     home: Path

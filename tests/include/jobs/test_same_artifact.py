@@ -1,5 +1,5 @@
-"""The same data, code, hyperparameters and libraries give the same model.tar.gz, to the byte, in another process. Of
-predictive_maintenance ``test_train_model`` shows it."""
+"""The same data, code, hyperparameters and libraries give the same model.tar.gz, to the byte, in another process.
+``test_train_model`` covers predictive_maintenance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODELS = {
     "machine_downtime": {"algorithm": "random_forest", "trees": "10"},
 }
 SIZES = {"electricity": ("--days", "90")}
-ROWS = 2000  # of each split, at most
+ROWS = 2000  # per split, at most
 TRAIN = """
 import json, sys
 from pathlib import Path
@@ -38,7 +38,7 @@ for model, given in json.loads(sys.argv[3]).items():
 
 
 class Kept:
-    """An S3 that keeps what it is given."""
+    """An S3 that keeps uploads in memory."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}

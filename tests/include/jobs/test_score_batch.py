@@ -1,5 +1,4 @@
-"""Many days in one job: each scored separately, earlier days read once, and the results of a day that cannot be
-scored."""
+"""Many days in one job: each is scored separately, earlier days are read once, and some days cannot be scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server, started as SageMaker does: from the code in model.tar.gz, on a port, until SIGTERM."""
+"""The server, started as on SageMaker: from the code in model.tar.gz, on a port, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_sigterm_lets_requests_under_way_finish(trained: Trained, golden: list[d
 
     def body() -> Iterator[bytes]:
         yield lines
-        httpx.get(ping, trust_env=False)  # answered after the server has the beginning
+        httpx.get(ping, trust_env=False)  # answered once the server has received the beginning
         process.send_signal(signal.SIGTERM)
         until_it_listens_no_more(ping)
         yield lines

@@ -23,7 +23,7 @@ LARGEST = 10_000
 
 
 class Sum:
-    """Adds up the numbers of a row."""
+    """Adds the numbers of a row."""
 
     def predict(self, model: Any, features: pl.DataFrame) -> Any:
         return features.select(pl.sum_horizontal("volt", "age")).to_series().to_numpy()
@@ -31,7 +31,7 @@ class Sum:
 
 METADATA = {"model": "toy", "classes": [], "ignored_columns": ["id"], "text_columns": ["site"]}
 LOADED = LoadedModel(METADATA, ["volt", "site", "age"], None, cast(Estimator, Sum()))
-TEXTS = st.text(st.characters(), max_size=5)  # lone surrogates too
+TEXTS = st.text(st.characters(), max_size=5)  # including lone surrogates
 CELLS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
 ROWS = (
     st.lists(CELLS, max_size=4)
@@ -49,7 +49,7 @@ def client() -> TestClient:
 
 
 def answered(client: TestClient, body: bytes, content_type: str) -> int | None:
-    """How many rows were answered; None for a refusal."""
+    """The number of rows answered; None for a refusal."""
     answer = client.post("/invocations", content=body, headers={"Content-Type": content_type, "Accept": "text/csv"})
     if answer.status_code == 200:
         return len(list(csv.reader(io.StringIO(answer.text, newline=""))))
@@ -90,7 +90,7 @@ END = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\n\r\n", ""])
 def test_csv_has_as_many_answers_as_rows(
     client: TestClient, header: list[str] | None, table: list[list[str]], end: str, data: st.DataObject
 ) -> None:
-    """Rows are counted by Python's reader, which knows no header and no features."""
+    """Rows are counted by Python's reader, which knows neither header nor features."""
     between = data.draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
     body = between.join(",".join(cells) for cells in ([header] if header else []) + table) + end
     found = answered(client, body.encode(), "text/csv")

@@ -1,4 +1,4 @@
-"""Training as SageMaker runs it: channels and hyperparameters in, everything that model.tar.gz needs out."""
+"""Training as SageMaker runs it: channels and hyperparameters in, a complete model.tar.gz out."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_same_data_gives_the_same_artifact(jobs: Jobs, trained: Trained, fea
     )
     assert done.returncode == 0, done.stderr
     assert files_of(again) == files_of(trained.model)
-    assert len({path.stat().st_mtime for path in (again, *again.rglob("*"))}) == 1, "times are packed too"
+    assert len({path.stat().st_mtime for path in (again, *again.rglob("*"))}) == 1, "times are included"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]
 
 @pytest.fixture(scope="session")
 def client(server: LocalSageMaker) -> Client:
-    """`client("sagemaker")`: boto3, without retries, so that an error of the server shows at once."""
+    """`client("sagemaker")`: boto3 without retries, so that a server error shows immediately."""
     return client_of(server)
 
 
@@ -65,14 +65,14 @@ def names() -> Callable[[str], str]:
 
 @pytest.fixture
 def aws_environment(server: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For clients that make their own sessions, such as the provider's hooks."""
+    """For clients that create their own sessions, such as the provider's hooks."""
     for key, value in server.environment.items():
         monkeypatch.setenv(key, value)
 
 
 @pytest.fixture(scope="session")
 def hosting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A `Hosting`: a local SageMaker of its own for models, endpoints, transform and tuning."""
+    """A `Hosting`: a separate local SageMaker for models, endpoints, transform and tuning."""
     from tests.include.local_sagemaker.hosting import Hosting, hosting_server
 
     running = hosting_server(tmp_path_factory.mktemp("hosting"))

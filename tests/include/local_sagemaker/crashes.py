@@ -1,7 +1,7 @@
-"""kill -9 under load: clients that note what was answered, and afterwards check whether it is still so.
+"""kill -9 under load: clients record what was answered, and check afterwards whether it still holds.
 
-A client owns what it changes. A call that was answered has to have happened; one that the server's death cut off may
-have happened or not.
+A client owns what it changes. A call that was answered must have taken effect; one cut off by the server's death may or
+may not have.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Client:
 
 @contextlib.contextmanager
 def cut_off() -> Iterator[None]:
-    """Any error of the connection as CutOffError; an error that the server answers with stays one."""
+    """Raise connection errors as CutOffError; errors that the server answers with are unchanged."""
     try:
         yield
     except BotoCoreError as error:
@@ -63,10 +63,10 @@ def cut_off() -> Iterator[None]:
 
 
 class Load(Protocol):
-    """What one thread does, and how it is looked at afterwards; all raise AssertionError where something was lost.
+    """One thread's work, and how it is verified; all methods raise AssertionError if something was lost.
 
-    `verify` looks after each kill at what is new, and at some of what was found before, so that two hundred kills take
-    no longer each than five; `finish` looks at all of it once more.
+    `verify` checks after each kill what is new and a sample of what was checked before, so that the two-hundredth kill
+    takes no longer than the fifth; `finish` checks everything again.
     """
 
     def act(self, chance: random.Random) -> None: ...
@@ -89,7 +89,7 @@ class Objects:
     def __init__(self, client: Client, prefix: str) -> None:
         self._s3 = client["s3"]
         self._prefix = prefix
-        self._allowed: dict[str, set[str | None]] = {}  # MD5 of what each key may hold, None for no object
+        self._allowed: dict[str, set[str | None]] = {}  # MD5s that each key may have, None for no object
 
     def act(self, chance: random.Random) -> None:
         key = f"{self._prefix}/{chance.randrange(12)}"
@@ -173,9 +173,9 @@ class Messages:
     def verify(self) -> None:
         found = drain(self._sqs, self._url)
         lost = self._sent - self._deleted - self._in_doubt - found
-        assert not lost, f"messages that were sent are gone: {sorted(lost)}"
+        assert not lost, f"sent messages are gone: {sorted(lost)}"
         returned = found & self._deleted
-        assert not returned, f"messages that were deleted are back: {sorted(returned)}"
+        assert not returned, f"deleted messages are back: {sorted(returned)}"
         self._sent, self._deleted, self._in_doubt = set(), set(), set()
 
     def finish(self) -> None:
@@ -183,7 +183,7 @@ class Messages:
 
 
 def drain(sqs: Any, url: str) -> set[str]:
-    """The bodies of all messages, which are deleted."""
+    """Receive and delete all messages; their bodies."""
     found: set[str] = set()
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
@@ -195,7 +195,7 @@ def drain(sqs: Any, url: str) -> set[str]:
 class Watched:
     """Log lines, alarms, parameters and metrics."""
 
-    MOST_ALARMS = 50  # the server evaluates each once a second
+    MOST_ALARMS = 50  # the server evaluates each every second
 
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
@@ -218,7 +218,7 @@ class Watched:
                 put(logGroupName=self._name, logStreamName="lines", logEvents=[event])
                 self._lines.append(event["message"])
             elif what == "alarm" and len(self._alarms) >= self.MOST_ALARMS:
-                alarm = self._alarms.pop()  # it may be gone from now on, and has to be when that was answered
+                alarm = self._alarms.pop()  # from now on it may be gone; once that was answered, it must be
                 self._client["cloudwatch"].delete_alarms(AlarmNames=[alarm])
                 self._client["ssm"].delete_parameter(Name=f"/{alarm}")
                 self._deleted.add(alarm)
@@ -249,7 +249,7 @@ class Watched:
         pages = self._client["cloudwatch"].get_paginator("describe_alarms").paginate(AlarmNamePrefix=self._name)
         there = {alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]}
         assert self._alarms <= there, f"alarms are gone: {sorted(self._alarms - there)}"
-        assert not self._deleted & there, f"alarms that were deleted are back: {sorted(self._deleted & there)}"
+        assert not self._deleted & there, f"deleted alarms are back: {sorted(self._deleted & there)}"
         for alarm in self._alarms:
             assert self._client["ssm"].get_parameter(Name=f"/{alarm}")["Parameter"]["Value"] == alarm
         now = time.time()
@@ -262,21 +262,21 @@ class Watched:
             EndTime=now + 86400,
         )
         found = sum(point["Sum"] for point in statistics["Datapoints"])
-        assert found >= self._sum, f"{self._sum} metric values were answered, {found} are there"
+        assert found >= self._sum, f"{self._sum} metric values were accepted, {found} are stored"
 
     def finish(self) -> None:
         self.verify()
 
 
 class Approvals:
-    """Registers versions and approves them; each approval is told to a queue by a rule of EventBridge."""
+    """Registers and approves versions; an EventBridge rule sends each approval to a queue."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._sagemaker = client["sagemaker"]
         self._versions: dict[str, set[str]] = {}  # ARN -> the approval states that it may have
         self._approved: set[str] = set()
-        self._told: set[str] = set()  # what the queue said
+        self._told: set[str] = set()  # what the queue delivered
         sqs, events = client["sqs"], client["events"]
         self._url = sqs.create_queue(QueueName="approvals")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -333,11 +333,11 @@ class Approvals:
 
 
 class Jobs:
-    """Processing jobs that write a file each; some are stopped."""
+    """Processing jobs that each write a file; some are stopped."""
 
     def __init__(self, client: Client) -> None:
         self._sagemaker, self._s3 = client["sagemaker"], client["s3"]
-        self._allowed: dict[str, set[str]] = {}  # job that may run -> how it may end
+        self._allowed: dict[str, set[str]] = {}  # running job -> how it may end
         self._ended: dict[str, str] = {}
         self._numbers = itertools.count()
 
@@ -368,7 +368,7 @@ class Jobs:
         return found
 
     def _settle(self) -> None:
-        """Jobs end as they may."""
+        """Jobs have ended in an allowed way."""
         for name, allowed in list(self._allowed.items()):
             status = self._status(name)
             assert status in {*allowed, "InProgress", "Stopping"}, f"{name} is {status}, not one of {allowed}"
@@ -396,7 +396,7 @@ class Jobs:
 
 
 class Checkpoints:
-    """A training job that counts on from its checkpoint after each crash."""
+    """A training job that continues counting from its checkpoint after each crash."""
 
     NAME = "crash-training"
     KEY = "checkpoints/count"
@@ -424,10 +424,10 @@ class Checkpoints:
         assert job["TrainingJobStatus"] == "InProgress", job
         if self._seen:
             count = int(self._client["s3"].get_object(Bucket=BUCKET, Key=self.KEY)["Body"].read())
-            assert count >= self._seen, f"the checkpoint is {count}, and was {self._seen}"
+            assert count >= self._seen, f"the checkpoint is {count}, but was {self._seen}"
 
     def finish(self) -> None:
-        """It is stopped, and went on from a checkpoint each time."""
+        """The job is stopped, and continued from a checkpoint each time."""
         self._client["sagemaker"].stop_training_job(TrainingJobName=self.NAME)
 
         def ended() -> bool:
@@ -451,7 +451,7 @@ def side_by_side(steps: Sequence[Callable[[], None]]) -> None:
 
 
 class Crashes:
-    """A server under load that is killed again and again."""
+    """A server under load that is repeatedly killed."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._server = LocalSageMaker(folder / "state", ("--max-jobs", "4", "--stop-grace-seconds", "1"))
@@ -459,7 +459,7 @@ class Crashes:
         self._broken: list[BaseException] = []
 
     def run(self, kills: int, say: Callable[[str], None] = print) -> None:
-        """Raises AssertionError where something that was answered is lost."""
+        """Raises AssertionError if something that was answered is lost."""
         self._server.start()
         client = Client(self._server)
         client["s3"].create_bucket(Bucket=BUCKET)
@@ -490,7 +490,7 @@ class Crashes:
         ]
         for thread in threads:
             thread.start()
-        time.sleep(0.2 + 1.8 * self._chance.random())  # a random moment is the very thing
+        time.sleep(0.2 + 1.8 * self._chance.random())  # the moment has to be random
         self._server.stop(signal.SIGKILL)
         for thread in threads:
             thread.join()
@@ -508,7 +508,7 @@ class Crashes:
 
 
 def restart_endpoints(folder: Path, restarts: int, endpoints: int = 4, say: Callable[[str], None] = print) -> None:
-    """Every endpoint answers after each restart, orderly or not. Raises AssertionError."""
+    """Every endpoint answers after each restart, orderly or not; otherwise AssertionError."""
     server = hosting_server(folder, "--endpoint-start-seconds", "120")
     server.start()
     try:
@@ -536,9 +536,9 @@ LARGEST_MEMORY = 400 * 2**20
 
 
 def fill_memory(folder: Path, gibibytes: int, peak: Callable[[int], int]) -> int:
-    """Puts so many GiB into S3, reads and copies; the largest resident memory of the server in bytes.
+    """Put the given number of GiB into S3, read and copy; the server's peak resident memory in bytes.
 
-    `peak(pid)` is the memory of a process now.
+    `peak(pid)` is a process's current memory.
     """
     server = LocalSageMaker(folder / "state")
     server.start()
@@ -558,7 +558,7 @@ def fill_memory(folder: Path, gibibytes: int, peak: Callable[[int], int]) -> int
     watcher.start()
     try:
         for number in range(gibibytes):
-            if number % 2:  # in parts, or in one call
+            if number % 2:  # in parts or in one call
                 s3.upload_fileobj(Repeated(2**30), BUCKET, f"large/{number}")
             else:
                 s3.put_object(Bucket=BUCKET, Key=f"large/{number}", Body=Repeated(2**30), ContentLength=2**30)
@@ -573,7 +573,7 @@ def fill_memory(folder: Path, gibibytes: int, peak: Callable[[int], int]) -> int
 
 
 class Repeated(io.RawIOBase):
-    """A file of so many bytes, which takes no room."""
+    """A sparse file of the given number of bytes."""
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -1,4 +1,4 @@
-"""Models and endpoints for tests: a local SageMaker whose containers `serve` the content of their model.tar.gz."""
+"""Models and endpoints for tests: a local SageMaker with containers that `serve` their model.tar.gz."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARTIFACT = f"s3://{BUCKET}/serving/model.tar.gz"
 _BUSY = {"Creating", "Updating", "RollingBack", "SystemUpdating"}
 _PROGRAMS = {
     "serve": "exec python /opt/ml/model/serving_program.py",
-    # a training job of a tuning job names no command: its image's `train` runs
+    # training jobs of a tuning job name no command: the image's `train` runs
     "train": 'exec python -c "$TRAIN"',
 }
 
@@ -45,7 +45,7 @@ def archive(**files: bytes) -> bytes:
 
 
 class Hosting:
-    """The operations of tests on models and endpoints, through boto3."""
+    """What tests do with models and endpoints, through boto3."""
 
     def __init__(self, server: LocalSageMaker) -> None:
         self.server = server
@@ -56,7 +56,7 @@ class Hosting:
         self._number = 0
 
     def upload_artifact(self) -> None:
-        """The bucket, and the model that all tests serve."""
+        """Create the bucket, and the model that all tests serve."""
         s3 = self.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         program = Path(__file__).with_name("serving_program.py").read_bytes()
@@ -68,14 +68,14 @@ class Hosting:
         return f"{prefix}-{self._number}"
 
     def model(self, url: str = ARTIFACT, **environment: str) -> str:
-        """A new model whose serving program has this environment."""
+        """A new model; its serving program has this environment."""
         name = self.name("model")
         container = {"Image": IMAGE, "ModelDataUrl": url, "Environment": environment}
         self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return name
 
     def uncompressed_model(self) -> str:
-        """A new model whose data are objects in S3 instead of an archive."""
+        """A new model with its data as objects in S3 instead of an archive."""
         program = Path(__file__).with_name("serving_program.py").read_bytes()
         self.client("s3").put_object(Bucket=BUCKET, Key="plain/model/serving_program.py", Body=program)
         source = {"S3Uri": f"s3://{BUCKET}/plain/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
@@ -109,7 +109,7 @@ class Hosting:
         return name
 
     def settled(self, name: str, seconds: float = 60) -> Json:
-        """The endpoint's description once nothing is in progress."""
+        """The endpoint's description once no change is in progress."""
         deadline = time.monotonic() + seconds
         while (found := self.sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] in _BUSY:
             assert time.monotonic() < deadline, found

@@ -13,7 +13,7 @@ _ACTIVE = {"InProgress", "Stopping"}
 
 
 def processing(name: str, command: Sequence[str], **more: Any) -> Json:
-    """`inputs` and `outputs` (name -> S3 URI) lie at /opt/ml/processing/{input,output}/<name>."""
+    """`inputs` and `outputs` (name -> S3 URI) are at /opt/ml/processing/{input,output}/<name>."""
     inputs, outputs = more.pop("inputs", {}), more.pop("outputs", {})
     upload = more.pop("upload", "EndOfJob")
     distribution = more.pop("distribution", "FullyReplicated")
@@ -125,7 +125,7 @@ def run_training(sagemaker: Any, request: Json) -> Json:
 
 
 def log_lines(logs: Any, group: str, job: str) -> list[str]:
-    """All lines of all streams of a job, through CloudWatch Logs; none before the group's first job has printed."""
+    """All lines of all streams of a job, through CloudWatch Logs; none before the log group exists."""
     lines = []
     try:
         streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]

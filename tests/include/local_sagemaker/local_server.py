@@ -1,4 +1,4 @@
-"""A real local SageMaker in its own process, for tests of any environment."""
+"""A real local SageMaker in a separate process, for tests in any environment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def until(condition: Callable[[], Any], seconds: float = 30) -> None:
 
 @dataclass
 class LocalSageMaker:
-    """Started by `start`; a second `start` continues with the same state, as a person's restart does."""
+    """Started by `start`; a second `start` continues with the same state, like a user's restart."""
 
     state: Path
     options: Sequence[str] = ()
@@ -81,7 +81,7 @@ class LocalSageMaker:
             time.sleep(0.05)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """The exit status; SIGKILL for a crash."""
+        """Stop it; its exit status. SIGKILL simulates a crash."""
         assert self.process is not None
         self.process.send_signal(number)
         try:
@@ -104,7 +104,7 @@ _AUTHORIZATION = (
 
 
 def call(server: LocalSageMaker, operation: str, body: bytes, region: str = "us-east-1") -> tuple[int, dict[str, Any]]:
-    """A request as no client would send it."""
+    """Send a request that no client would send."""
     headers = {
         "X-Amz-Target": f"SageMaker.{operation}",
         "Content-Type": "application/x-amz-json-1.1",

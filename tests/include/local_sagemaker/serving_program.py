@@ -1,7 +1,7 @@
-"""A model whose behaviour tests control: `serve` runs it in the tests' serving containers.
+"""A model with behaviour controlled by tests: `serve` runs it in the tests' serving containers.
 
 Its behaviour comes from the environment (MODE, NAME) and from the request itself. TURNS=error|slow|refuse is the mode
-that it changes to with its tenth request.
+from its tenth request on.
 """
 
 import itertools
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        sys.stdout.write(f"request of {len(body.splitlines())} lines\n")  # in one piece: there are several threads
+        sys.stdout.write(f"request of {len(body.splitlines())} lines\n")  # in one piece, as there are several threads
         sys.stdout.flush()
         if body.startswith(b"die"):
             os._exit(3)

@@ -1,4 +1,4 @@
-"""What survives the end of the server, orderly or not, and what must not."""
+"""What survives the end of the server, orderly or not, and what does not."""
 
 from __future__ import annotations
 

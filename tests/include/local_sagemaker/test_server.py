@@ -1,4 +1,4 @@
-"""What the underlying HTTP server must not do to requests and answers."""
+"""The underlying HTTP server does not alter requests and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a small model's artifact, as train_model does: run in the environment of the jobs.
+"""Writes a small model's artifact like train_model; run in the jobs' environment.
 
 python train_artifact.py FOLDER
 """

@@ -1,4 +1,4 @@
-"""A model.yaml that cannot be used says which file and key, what was found and what is allowed."""
+"""The error about an unusable model.yaml names file and key, what was found and what is allowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def content() -> dict[str, Any]:
 
 
 def refusal(folder: Path, content: Any) -> str:
-    """The error of a model folder with this model.yaml."""
+    """The error about a model folder with this model.yaml."""
     (folder / MODEL).mkdir(exist_ok=True)
     text = content if isinstance(content, str) else yaml.safe_dump(content)
     (folder / MODEL / "model.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""What model.yaml's ``code`` says of a folder's modules is what they do: it is read where they cannot be imported."""
+"""model.yaml's ``code`` describes the folder's modules correctly: it is read where they cannot be imported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = {
     "electricity": ["--days", "60"],
     "predictive_maintenance": ["--machines", "2", "--days", "60"],
 }
-# how the estimators take their own hyperparameter out of those that they are given
+# how estimators remove their own hyperparameter from the given ones
 TAKEN = re.compile(r'(?:parameters\.pop\(|hyperparameters\[)"(\w+)"')
 
 
@@ -73,11 +73,11 @@ def test_estimators_take_the_hyperparameters_that_are_declared(name: str) -> Non
     assert declared
     assert set(TAKEN.findall(source)) == set(declared.hyperparameters)
     assert declared.intervals == ("\ndef intervals(" in source)
-    assert (declared.library == "lightgbm") == ("(hyperparameters)\n" in source)  # hands on what it does not take
+    assert (declared.library == "lightgbm") == ("(hyperparameters)\n" in source)  # passes the others on
 
 
 def test_the_librarys_hyperparameters_are_its_own_names() -> None:
-    """LightGBM leaves out what it does not know, without a word."""
+    """LightGBM silently ignores unknown hyperparameters."""
     names = lightgbm.basic._ConfigAliases._get_all_param_aliases()
     assert set(LIGHTGBM) - set(names) == set()
 

@@ -1,4 +1,4 @@
-"""An error stays in sight when cleaning up after it fails too."""
+"""An error stays visible when the cleanup after it fails too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A validation split that is read as columns, and rows that are answered block by block, give the bits of matrices."""
+"""A validation split read as columns, and rows predicted block by block, give the same bits as matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every shipped estimator reports its progress to a listener, and learns the same model."""
+"""Every shipped estimator reports its progress to a listener, and learns the same model with and without one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS = 20
 
 
 def drawn(name: str, rows: int = 300) -> Examples:
-    """Rows of nothing but chance, in which the first number tells the target."""
+    """Random rows; the first number determines the target."""
     config, rng = load_model(name), np.random.default_rng(0)
     kinds = {column: kind for table in config.data.tables.values() for column, kind in table.kinds.items()}
     columns = feature_columns(config) or []
@@ -49,7 +49,7 @@ def test_it_tells_its_answers_to_the_validation_split(name: str) -> None:
     assert np.array_equal(own.predict(heard, rows.features), own.predict(silent, rows.features))
     answers = own.predict(silent, rows.features)
     expected = answers[:, 1] if config.problem == "binary" else answers
-    assert np.allclose(told[-1], expected), "no round was better than the last"
+    assert np.allclose(told[-1], expected), "no round beat the last"
 
 
 def test_nobody_is_told_where_nobody_listens() -> None:

@@ -1,4 +1,5 @@
-"""Every simulator: the real data's columns, the same every time, rows that validation takes and the split can use."""
+"""Every simulator makes the real data's columns, the same every time, with rows that pass validation and can be
+split."""
 
 from __future__ import annotations
 

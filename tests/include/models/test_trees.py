@@ -1,4 +1,4 @@
-"""Contributions add up to the score of the row's class, whatever rows are explained together."""
+"""Contributions add up to the score of the row's class, whichever rows are explained together."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def of_year(until: str, days: int = 364) -> Any:
 
 
 def in_season(day: date) -> list[int]:
-    """Three neighbouring bins of ten."""
+    """Three adjacent bins of ten."""
     middle = 4.5 - 3 * cos(2 * pi * day.timetuple().tm_yday / 365)
     shares = [max(0.0, 1 - abs(number - middle) / 2) + 0.05 for number in range(10)]
     return [0, *[round(1000 * share / sum(shares)) for share in shares], 0, 0]
@@ -105,7 +105,7 @@ def test_a_window_is_compared_with_the_same_season_of_training() -> None:
     windows = known["windows"]
     others = [one for one in windows if one["until"][5:7] not in ("12", "01")]
     few = {**known, "windows": [windows[0], *others, windows[-1]]}
-    assert judged(july, few).state == "stable", "two windows do not tell what a season is like"
+    assert judged(july, few).state == "stable", "two windows do not describe a season"
     undated = {**known, "windows": [{key: one[key] for key in ("rows", "features")} for one in known["windows"]]}
     assert judged(july, undated).state == "stable", "an older version's windows have no date"
 
@@ -139,7 +139,7 @@ def test_the_page_shows_features_and_predictions() -> None:
     html = page(Judged(measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-05": moved})))
     assert "tabular_classifier on 2026-01-05: drift without harm" in html
     assert "torque" in html
-    assert "&lt;b&gt;" in html, "what is data is escaped"
+    assert "&lt;b&gt;" in html, "data is escaped"
     assert "0.9" in html
 
 
@@ -171,7 +171,7 @@ def test_a_regressions_mean_is_shown() -> None:
 
 
 def reference(**more: Any) -> Any:
-    """Twelve windows of training, of which torque lies now lower, now higher."""
+    """Twelve windows of training, with torque sometimes lower and sometimes higher."""
     swing = [[0, *[100 + 6 * (number % 3 - 1)] * 5, *[100 - 6 * (number % 3 - 1)] * 5, 0, 0] for number in range(12)]
     windows = [{"rows": 1000, "features": {"torque": torque, "kind": USUAL}} for torque in swing]
     return {"timed": True, "days": {}, "segments": {}, "windows": windows, "answers": [], "calibration": None, **more}
@@ -261,7 +261,7 @@ def predicted(found: Any, windows: list[Any], model: ModelConfig | None = None) 
 @pytest.mark.parametrize(
     ("second", "moved"),
     [
-        (500, False),  # half as many as usual, or twice as many, is the bound
+        (500, False),  # the bound is half as many as usual, or twice as many
         (499, True),
         (2000, False),
         (2001, True),
@@ -275,9 +275,9 @@ def test_a_class_has_moved_with_less_than_half_or_more_than_twice_its_rows(secon
 
 def test_a_class_that_chance_or_the_weeks_of_training_explain_has_not_moved() -> None:
     rare = [of_classes(999, number) for number in (1, 0, 1, 2, 1)]
-    assert predicted(of_classes(997, 3), rare) == [], "three times as many, of one row"
+    assert predicted(of_classes(997, 3), rare) == [], "three times as many, but only one row"
     swings = [of_classes(100_000 - rows, rows) for rows in (200, 1000, 3000, 1000)]
-    assert predicted(of_classes(97_000, 3000), swings) == [], "a week of training had as many"
+    assert predicted(of_classes(97_000, 3000), swings) == [], "one week of training had as many"
 
 
 def test_one_window_of_training_or_a_day_without_predictions_shows_no_move() -> None:

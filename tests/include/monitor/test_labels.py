@@ -1,4 +1,4 @@
-"""Which days' labels are joined, when, and what the verdict makes of them: on a bucket with scores of a week."""
+"""Which days' labels are joined, when, and how they affect the verdict: with a bucket that has a week's scores."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_day_is_joined_when_the_partitions_reach_its_horizon_and_again_when_th
     due = fleet.due(FIRST, after(FIRST, 1))
     assert list(due.days) == [FIRST]
     assert f"daily/{PM.name}/date={after(FIRST, 1)}/PdM_failures.csv" in due.keys
-    assert f"daily/{PM.name}/date={after(FIRST, -1)}/PdM_maint.csv" not in due.keys, "of days before what windows read"
+    assert f"daily/{PM.name}/date={after(FIRST, -1)}/PdM_maint.csv" not in due.keys, "days that no window reads"
     assert {scores_manifest(PM.name, FIRST), f"scores/{PM.name}/date={FIRST}/part-0.parquet"} <= set(due.keys)
     fleet.join(FIRST, due.days[FIRST], [FIRST])
     assert not fleet.due(FIRST, after(FIRST, 1)).days
@@ -86,7 +86,7 @@ def test_windows_that_reach_into_a_day_follow_it(fleet: Fleet) -> None:
     assert f"performance/{PM.name}/date={second}/rows.parquet" in due.keys
     fleet.join(FIRST, due.days[FIRST], [FIRST])
     again = fleet.due(FIRST, FIRST)
-    assert (list(again.days), again.windows) == ([], [second]), "another run has joined the first meanwhile"
+    assert (list(again.days), again.windows) == ([], [second]), "another run has meanwhile joined the first"
     fleet.join(second, fleet.due(second, second).days.get(second, "x"), [FIRST, second])
     assert fleet.due(FIRST, FIRST).windows == []
 
@@ -141,7 +141,7 @@ def test_a_run_without_new_labels_has_no_job_and_one_with_some_publishes_them(wa
         fleet.deliver(after(FIRST, number))
     fleet.score(after(FIRST, 1))
     later = {**run_of("backfill"), "params": {"day": after(FIRST, 3)}}
-    assert label_tasks.find_labels(PM, later) == 1, "a day that would else be called late"
+    assert label_tasks.find_labels(PM, later) == 1, "a day that would otherwise be reported as late"
 
 
 LABELLED = test_tasks.MODEL.model_copy(update={"labels": Labels()})

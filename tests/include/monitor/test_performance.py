@@ -1,4 +1,4 @@
-"""When labels say that a model has become worse, and when they do not."""
+"""When labels show that a model has become worse, and when they do not."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def found(realised: Realised | None, reference: Any = None) -> Any:
     [
         (0.87, 0.02, 336, None),
         (0.845, 0.02, 336, None),  # less than max_loss
-        (0.8435, 0.02, 336, None),  # though as a share of what was evaluated it is more
+        (0.8435, 0.02, 336, None),  # although it is more as a share of the evaluation's value
         (0.83, 0.02, 336, "realised"),
-        (0.83, 0.06, 336, "realised"),  # all labels are there: a fact
-        (0.83, 0.06, 1000, None),  # the rows without a label may make up for it
+        (0.83, 0.06, 336, "realised"),  # all labels have arrived, so it is certain
+        (0.83, 0.06, 1000, None),  # rows without a label may compensate for it
         (0.70, 0.06, 1000, "realised"),
         (0.95, 0.02, 336, None),
     ],
@@ -65,7 +65,7 @@ def test_few_labels_are_shown_and_decide_nothing() -> None:
 
 def test_labels_override_what_is_estimated_while_they_are_about_these_days() -> None:
     sure = [[[0] * 33, [0] * 33], [[0] * 33, [0] * 33]]
-    sure[0][0][16] = sure[0][1][16] = 336  # every row is called 0 with one chance in two
+    sure[0][0][16] = sure[0][1][16] = 336  # every row is predicted as 0 with a probability of 0.5
     calibration = {"metric": "accuracy", "truth": [[0.5] * 33] * 2, "metrics": {"accuracy": 0.87}}
     reference = {"calibration": {**calibration, "windows": [(0.87, 0.87)] * 4}}
     day = {"2026-01-05": {**MARKET_DAY, "answers": sure}}

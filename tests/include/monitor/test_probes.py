@@ -1,4 +1,4 @@
-"""What a probe of an endpoint finds, and what people hear of it."""
+"""What a probe of an endpoint finds, and what people are told."""
 
 from __future__ import annotations
 

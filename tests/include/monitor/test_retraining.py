@@ -1,4 +1,4 @@
-"""When a verdict starts a training: not before there is data to learn the change from."""
+"""When a verdict starts a training: only once there is data to learn the change from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The consequences of drift, and its basis: published days of one version and that version's training profile."""
+"""The consequences and the basis of drift: published days of one version and that version's training profile."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_day_whose_data_came_late_is_scored_once_for_each_state_of_its_data(wa
     (first,) = monitor.find_late_days(MODEL, context())
     assert first["conf"] == {"day": day}
     assert first["trigger_run_id"].startswith(f"late__{day}__")
-    assert monitor.find_late_days(MODEL, context()) == [first], "Airflow starts a run of one id once"
+    assert monitor.find_late_days(MODEL, context()) == [first], "Airflow starts a run id only once"
     watched.s3.objects[key] = b"a\n1\n2\n"
     (second,) = monitor.find_late_days(MODEL, context())
     assert second["conf"] == first["conf"]
@@ -169,7 +169,7 @@ def test_without_retraining_people_are_told_what_they_can_do(watched: Watched) -
     model = MODEL.model_copy(update={"monitoring": Monitoring(min_rows=100)})
     watched.publish(DAY, 0, 800)
     found = monitor.judge_day(model, context())
-    assert monitor.check_verdict(model, context(), found=found) == ["report_verdict"], "no loss is known of"
+    assert monitor.check_verdict(model, context(), found=found) == ["report_verdict"], "no loss is known"
     monitor.report_verdict(model, context(), found=found)
     assert "Start train_tabular_classifier in the Airflow UI" in watched.told[0][1]
 
@@ -186,7 +186,7 @@ def test_people_are_told_until_a_report_has_gone_out_then_weekly_then_that_it_is
         return follow
 
     assert follows(30, 0, 800) == ["report_verdict", "retrain_model"]
-    assert follows(29, 0, 800) == ["report_verdict"], "is made up for; the training is not started twice"
+    assert follows(29, 0, 800) == ["report_verdict"], "the report is repeated; the training is not started twice"
     assert [follows(back, 0, 800) for back in range(28, 22, -1)] == [[]] * 6
     assert follows(22, 0, 800) == ["report_verdict"]
     assert [follows(back, 0, 800) for back in range(21, 15, -1)] == [[]] * 5 + [["retrain_model"]]

@@ -72,7 +72,7 @@ def keep(watched: Watched, day: str, found: TrafficDay) -> None:
 
 
 class CloudWatch:
-    """Answers for metrics of an endpoint, by the hour."""
+    """Hourly values of an endpoint's metrics."""
 
     def __init__(self, watched: Watched) -> None:
         self.put_metric_data = lambda **given: watched.metrics.append(given)

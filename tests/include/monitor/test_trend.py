@@ -1,4 +1,4 @@
-"""The performance of the last days, as a page draws it."""
+"""The performance of recent days, as drawn on a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def back(days: int) -> str:
 
 
 def index(days: int, missing: int = 5) -> Any:
-    """Estimated every day; realised but for the last two and one more; another version in the last thirty."""
+    """Estimated every day; realised except for the last two and one more; another version for the last thirty."""
     every = [(back(number), 1 if number >= 30 else 2, number) for number in reversed(range(days))]
     worth = {
         day: {"version": version, "metric": "accuracy", "value": 0.9 - number / 1000, "interval": [0.8, 0.95]}
@@ -64,7 +64,7 @@ def test_a_day_that_labels_alone_tell_of_is_drawn_and_one_without_a_value_is_not
     assert trend.realised_lines == [f"{trend.x(back(1))},{trend.y(0.8)}"]
     evaluated = trend_of(found, LAST, "accuracy", 0.95)
     assert evaluated is not None
-    assert evaluated.span[1] > 0.95, "what it is compared with is in the drawing"
+    assert evaluated.span[1] > 0.95, "the drawing shows what it is compared with"
 
 
 def test_a_band_goes_along_its_upper_ends_and_back_along_its_lower_ones() -> None:

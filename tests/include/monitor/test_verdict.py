@@ -1,4 +1,4 @@
-"""The verdict on a day: the priority of evidence."""
+"""The verdict on a day: which evidence takes precedence."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def judged(rows: int, *, faulty: bool, late: bool, loss: str | None, drifted: bo
 @pytest.mark.parametrize(
     ("verdict", "rows", "faulty", "late", "loss", "drifted"),
     [
-        # data that is broken says nothing of the model, whatever else there is
+        # broken data says nothing about the model, whatever else was found
         ("data fault", ENOUGH, True, True, "realised", True),
         ("data fault", 1, True, False, None, False),
         # a loss that labels show needs no number of rows
         ("performance loss", 1, False, True, "realised", False),
         ("performance loss", ENOUGH, False, False, "realised", True),
-        # with few rows an estimate and drift say nothing; that labels are late is said
+        # with few rows an estimate and drift say nothing; late labels are still reported
         ("too little to say", ENOUGH - 1, False, False, "estimated", True),
         ("data fault", ENOUGH - 1, False, True, "estimated", True),
-        # a loss that the predictions show says more than that labels are late
+        # a loss that predictions show matters more than late labels
         ("performance loss", ENOUGH, False, True, "estimated", True),
         ("data fault", ENOUGH, False, True, None, True),
         ("drift without harm", ENOUGH, False, False, None, True),
@@ -175,7 +175,7 @@ def told(verdict: str, on: str = "2026-01-09", *what: str) -> Any:
         (told("performance loss", "2026-01-09", "realised"), found("drift without harm"), "changes"),
         (told("data fault", "2026-01-09", "t.a gone", "t.b gone"), found("data fault", "2026-01-10", "a"), None),
         (told("data fault", "2026-01-09", "t.a gone"), found("data fault", "2026-01-10", "a", "b"), "changes"),
-        # a reminder after a week, and nothing about days before the one that was told
+        # a reminder after a week, and nothing about days before the reported one
         (told("drift without harm", "2026-01-04"), found("drift without harm"), None),
         (told("drift without harm", "2026-01-03"), found("drift without harm"), "reminder"),
         (told("fine", "2026-01-11"), found("performance loss"), None),

@@ -1,4 +1,4 @@
-"""A service over a small fleet: its artifact trained in a moment, its backend in this process."""
+"""A service for a small fleet: its artifact is trained in a moment, its backend runs in this process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def artifact(training_table: pl.DataFrame, tmp_path_factory: pytest.TempPathFact
 
 
 def loaded_backend(model: str, artifact: Path) -> LocalBackend:
-    """A backend that serves an artifact's folder and looks for no other."""
+    """A backend that serves an artifact's folder and never changes."""
     backend = LocalBackend(load_model(model), lambda: None, None)  # type: ignore[arg-type] # it asks S3 nothing
     backend._serving = _Serving(Version("7", "s3://bucket/model.tar.gz"), load_artifact(artifact))
     return backend
@@ -89,7 +89,7 @@ def api(service: Service) -> Iterator[TestClient]:
 
 
 def until(fleet: Tables, machine: int, moment: datetime, hours: int = 25) -> dict[str, list[dict[str, object]]]:
-    """A machine's events up to a moment, as JSON has them: what its windows need, and all of its past in maint."""
+    """A machine's events up to a moment, as in JSON: what its windows need, and its whole history in maint."""
     found = {}
     for name in ("telemetry", "errors", "maint", "machines"):
         rows = fleet[name].filter(pl.col("machineID") == machine)

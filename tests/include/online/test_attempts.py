@@ -1,4 +1,4 @@
-"""What fails again and again is said once, and its end too."""
+"""A repeated failure is reported once, and so is its end."""
 
 from __future__ import annotations
 

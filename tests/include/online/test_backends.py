@@ -1,4 +1,4 @@
-"""The source of answers: the champion, while it changes; an endpoint, while it fails."""
+"""The source of answers: the champion while it changes, an endpoint while it fails."""
 
 from __future__ import annotations
 

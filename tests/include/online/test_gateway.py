@@ -1,4 +1,4 @@
-"""Who may call, and what is logged of each request."""
+"""Who may call, and what is logged about each request."""
 
 from __future__ import annotations
 

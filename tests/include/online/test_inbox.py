@@ -1,4 +1,4 @@
-"""A file that arrives, once, twice, replaced meanwhile, or broken."""
+"""A file that arrives once, twice, is replaced meanwhile, or is broken."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_of_a_batch_only_what_failed_is_delivered_again(monkeypatch: pytest.Monk
 def test_lambdas_log_quotes_no_value_of_what_failed_unforeseen(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, through_the_queue: bool
 ) -> None:
-    """As a model's own code fails: with the cell in its message."""
+    """As a model's code might fail: with the cell in its message."""
 
     def fail(*_: object) -> str:
         return str(float("-".join(["4111"] * 2)))
@@ -200,7 +200,7 @@ def test_lambdas_log_quotes_no_value_of_what_failed_unforeseen(
 def test_a_refused_files_summary_quotes_values_where_the_model_may(
     bucket: Any, artifact: Path, readings: bytes, quote_values: bool, shown: bool
 ) -> None:
-    """One process takes in files of several models: each as its model.yaml says, whatever the one before said."""
+    """One process handles files of several models: each as its model.yaml says, whatever the previous one said."""
     config = load_model(MODEL).model_copy(update={"quote_values": quote_values})
     header, *rows = readings.splitlines(keepends=True)
     broken = header + b"".join(row.replace(b",", b",SMITH", 1) for row in rows)

@@ -1,4 +1,4 @@
-"""The page about the API: what it says is so, who may open it, and that it needs nothing from elsewhere."""
+"""The page about the API: it is correct, access is limited, and it loads nothing from elsewhere."""
 
 from __future__ import annotations
 

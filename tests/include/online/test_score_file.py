@@ -1,4 +1,4 @@
-"""A file of rows to scores, the same as a day's; what cannot be used is set aside and said."""
+"""From a file of rows to scores, the same as a day's; unusable rows are set aside and reported."""
 
 from __future__ import annotations
 

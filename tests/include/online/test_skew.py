@@ -1,4 +1,5 @@
-"""The same (machine, hour) by every way: the training table, a daily batch, a raw request, the feature state."""
+"""The same (machine, hour) computed in every way: the training table, a daily batch, a raw request, the feature
+state."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ SAMPLE = 12
 
 
 def sample(table: pl.DataFrame, count: int, seed: int = 5) -> list[tuple[int, datetime]]:
-    """Random machines and hours, in the order of time."""
+    """Random machines and hours, in order of time."""
     rows = table.select("machineID", "datetime").rows()
     return sorted(random.Random(seed).sample(rows, count), key=lambda row: row[1])  # noqa: S311 - a sample
 

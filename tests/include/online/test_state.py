@@ -1,4 +1,4 @@
-"""What is remembered of a machine, in which order whatever its events come."""
+"""What is remembered about a machine, in whatever order its events arrive."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_it_is_bounded_and_another_process_reads_it(fleet: Tables, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[DynamoDBClient]:
-    """moto's, which is installed beside the local SageMaker, with the table ``known``."""
+    """Moto's DynamoDB, installed with the local SageMaker, with the table ``known``."""
     port, log = free_port(), subprocess.DEVNULL
     command = [ROOT / ".venv/local_sagemaker/bin/moto_server", "--port", str(port)]
     with subprocess.Popen(command, stdout=log, stderr=log) as process:
@@ -99,7 +99,7 @@ def dynamodb() -> Iterator[DynamoDBClient]:
             endpoint_url=f"http://127.0.0.1:{port}",
             aws_access_key_id="a",
             aws_secret_access_key="b",
-            config=Config(retries={"total_max_attempts": 40}),  # until it listens
+            config=Config(retries={"total_max_attempts": 40}),  # wait until it listens
         )
         try:
             client.create_table(

@@ -20,7 +20,7 @@ def test_the_screen_names_what_needs_attention_and_where_it_is() -> None:
     health.show(Health([ACT, FINE], ["alarms: denied"]), "http://airflow", Console(file=screen, width=200))
     said = screen.getvalue()
     assert "needs attention" in said
-    assert "failed: [red]no[/red] memory" in said, "somebody's text is no markup"
+    assert "failed: [red]no[/red] memory" in said, "users' text is not markup"
     assert "pumps-production: http://airflow/models/model/pumps" in said
     assert "not known: alarms: denied" in said
 

@@ -1,4 +1,4 @@
-"""Generated pages: a page that is stale is named, and one that cannot be made says why."""
+"""Generated pages: a stale page is named, and one that cannot be generated says why."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def test_an_environment_may_isolate_what_runs_a_model_and_encrypt_what_instances
     assert [one.get("EnableNetworkIsolation") for one in (*asked, *hosted)] == [None, True, None, True]
     assert [one.get("EnableInterContainerTrafficEncryption") for one in asked] == [None, True]
     network = requests.prepare_data(MODEL, strict, RUN)["NetworkConfig"]
-    assert network == {"EnableInterContainerTrafficEncryption": True}  # in the network that may reach sinks and MLflow
+    assert network == {"EnableInterContainerTrafficEncryption": True}  # not isolated: it may reach sinks and MLflow
 
 
 @pytest.mark.parametrize(

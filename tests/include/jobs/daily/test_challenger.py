@@ -1,4 +1,4 @@
-"""A candidate's scores of a day, next to those of production."""
+"""A candidate's scores for a day, compared with production's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOON = datetime.fromisoformat("2015-06-01 12:00")
 
 
 def scores(config: ModelConfig, *likely: float) -> pl.DataFrame:
-    """A row an hour, of PdM's machine 1: comp1 with the given probability, else none."""
+    """A row per hour for PdM's machine 1: comp1 with the given probability, otherwise none."""
     columns = list(probability_columns(config.data.classes or []).values())
     return pl.DataFrame(
         {
@@ -55,7 +55,7 @@ def test_labels_tell_which_of_the_two_costs_less() -> None:
     config = load_model("predictive_maintenance")
     rows = joined(config, scores(config, 0.1, 0.1, 0.9), scores(config, 0.9, 0.1, 0.1))
     truth = rows.select("machineID", "datetime").with_columns(failure=pl.Series(["comp1", "none", "none"]))
-    # one of two rows is a failure that production has missed, at 10
+    # one of the two rows is a failure that production missed, at a cost of 10
     costs = {"rows": 2, "measure": "cost_per_1000", "production": 5000, "challenger": 0}
     assert paired(config, rows, truth.head(2)) == costs
     right = {"rows": 3, "measure": "accuracy", "production": pytest.approx(1 / 3), "challenger": 1.0}

@@ -54,7 +54,7 @@ def suites(tmp_path_factory: pytest.TempPathFactory) -> Suites:
 
 
 def model(**table: Any) -> ModelConfig:
-    """One table with a key, of which a twentieth may be set aside."""
+    """One table with a key; a twentieth of its rows may be set aside."""
     config = load_model("tabular_classifier")
     rows = {"file": "rows.csv", "columns": COLUMNS, "key": ["id"], "max_rejected_share": 0.05, **table}
     data = {"tables": {"rows": rows}, "key": rows["key"], "label": "name", "classes": ["a", "b"]}

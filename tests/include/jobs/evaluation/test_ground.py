@@ -1,4 +1,4 @@
-"""Features that nearly tell the target on their own, in what an evaluation is measured on."""
+"""Features that almost determine the target on their own, in the rows of an evaluation."""
 
 from __future__ import annotations
 

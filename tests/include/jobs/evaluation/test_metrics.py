@@ -1,4 +1,4 @@
-"""Metrics of the three kinds of problem, against figures worked out by hand."""
+"""Metrics of the three kinds of problem, checked against figures worked out by hand."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_registrys_shape(problem: str, section: str) -> None:
     ("problem", "classes"), [("binary", ["no", "yes"]), ("multiclass", CLASSES), ("regression", [])]
 )
 def test_what_gates_may_ask_for_is_what_is_measured(problem: str, classes: list[str]) -> None:
-    """model.yaml is held to the names and ranges long before anything is measured."""
+    """Names and ranges are validated when model.yaml is read, long before anything is measured."""
     generator = np.random.default_rng(3)
     target = generator.integers(0, len(classes), 200) if classes else generator.normal(size=200)
     shares = generator.dirichlet(np.ones(len(classes) or 2), 200)

@@ -1,4 +1,4 @@
-"""Permutation importances distinguish features a model depends on from those it ignores."""
+"""Permutation importances distinguish the features that a model depends on from those it ignores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FEATURES = ["kind", "size", "noise"]
 
 @dataclass
 class Rule:
-    """A model that looks at the text ``kind`` and a little at ``size``; keeps the rows that it was asked for."""
+    """A model that depends on the text ``kind`` and a little on ``size``; it records the rows it predicted."""
 
     problem: str
     feature_order: list[str] = field(default_factory=lambda: FEATURES)

@@ -49,7 +49,7 @@ def test_nothing_after_an_end_is_learned(whole: pl.DataFrame) -> None:
     label, later = pl.col("price_is_up"), pl.col("half_hour") > end - timedelta(days=2 * TEST_DAYS + 6)
     flipped = whole.with_columns(pl.when(later).then(1 - label).otherwise(label).alias("price_is_up"))
     honest, changed = (refit(config_of(), HYPERPARAMETERS, frame) for frame in (whole, flipped))
-    assert not np.array_equal(honest[0].predictions, changed[0].predictions), "its last days to learn from"
+    assert not np.array_equal(honest[0].predictions, changed[0].predictions), "the last days it learns from"
     for before, after in zip(honest[1:], changed[1:], strict=True):
         assert np.array_equal(before.predictions, after.predictions)
 

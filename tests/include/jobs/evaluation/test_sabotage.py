@@ -1,5 +1,5 @@
-"""The shipped gates reject a sabotaged model and pass the honest one. Here at small scale and for one model; ``make
-sabotage`` does it for all models, with twenty seeds."""
+"""The shipped gates reject a sabotaged model and pass the honest one. This is at small scale and for one model; ``make
+sabotage`` covers all models, with twenty seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.benchmarks.sabotage import Trial, made_up, tables_of, trials
 from tests.include.jobs.job_programs import Jobs
 from tests.include.models.tabular.test_new_model import orders
 
-MODELS = ("tabular_classifier", "abalone_age", "machine_downtime")  # others, and real data: make sabotage
+MODELS = ("tabular_classifier", "abalone_age", "machine_downtime")  # make sabotage has the others, and real data
 RUINED = (
     "5 % of the rows",
     "shuffled labels",

@@ -1,4 +1,4 @@
-"""Segments of a test split: found in features, in raw tables and in times, and judged each on its own."""
+"""Segments of a test split, taken from features, raw tables and times, are judged separately."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def abalone(*gates: Gate, **about: object) -> ModelConfig:
 
 
 def measured(config: ModelConfig, test: pl.DataFrame, wrong: dict[str, float]) -> tuple[Measures, Answers]:
-    """Predictions with a given error for each sex."""
+    """Predictions with the given error for each sex."""
     off = test["sex"].replace_strict(list(wrong), [float(one) for one in wrong.values()])
     return Measures(config, test, examples(config, test), {}), Answers((test["rings"] + off).to_numpy())
 

@@ -1,4 +1,4 @@
-"""Hyperparameters that were chosen are compared with model.yaml's own, on the same rows."""
+"""Tuned hyperparameters are compared with model.yaml's, on the same rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(3)
 
 
 def rows(count: int) -> pl.DataFrame:
-    """Measurements of which the rings follow, but for a little noise."""
+    """Measurements that determine the rings, apart from a little noise."""
     measured = [name for name in CONFIG.code.features.columns if name != "sex"]
     frame = pl.DataFrame({name: RNG.uniform(0.1, 1, count) for name in measured})
     return frame.with_columns(

@@ -23,7 +23,7 @@ PROFILE = drift_profile(TRAIN)
 
 
 def shares(name: str) -> list[float]:
-    """The result of count_rows for rows with the profile's shares."""
+    """count_rows's result for rows with the profile's shares."""
     known = PROFILE[name]
     there = 1 - known["missing"]
     inner = [share * there for share in known["shares"]]

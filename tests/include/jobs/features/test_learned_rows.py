@@ -15,7 +15,7 @@ from include.models.config import ModelConfig, load_model
 
 @pytest.fixture
 def config() -> ModelConfig:
-    """A model whose key only counts the rows of a file."""
+    """A model with a key that only counts the rows of a file."""
     config = load_model("abalone_age")
     table = config.data.tables["abalone"].model_copy(update={"content_key": None, "row_number": "specimen"})
     return config.model_copy(update={"data": config.data.model_copy(update={"tables": {"abalone": table}})})

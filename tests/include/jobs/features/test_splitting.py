@@ -24,7 +24,7 @@ def config_of(how: RandomSplit, problem: str = "binary") -> ModelConfig:
 
 
 def rows(number: int, seed: int = 3) -> pl.DataFrame:
-    """Rows in groups of one to eight by machine and day, a fifth of them positive."""
+    """Rows in groups of one to eight by machine and day; a fifth of them are positive."""
     rng = np.random.default_rng(seed)
     days = np.sort(rng.integers(0, number // 12, number))
     return pl.DataFrame(
@@ -58,7 +58,7 @@ def test_a_share_of_the_machines_is_held_out_and_the_newest_hour_of_the_others_l
     for name, days in (("test", 20), ("validation", 10)):
         assert len(parts[name]) == 4 * 24 * days
         before = parts["train"].filter(pl.col("machineID").is_in(held[name]))["datetime"].max()
-        assert before == end - timedelta(days=days, hours=24), "the label's horizon lies between"
+        assert before == end - timedelta(days=days, hours=24), "the label's horizon separates them"
     assert split(config, machines(number=21))["test"]["machineID"].unique().len() == 4
     assert not apart(config, parts)
     late = {**parts, "train": pl.concat([parts["train"], parts["test"].tail(1)])}

@@ -1,4 +1,4 @@
-"""Each model package is one version in MLflow, which loads it as it is; the alias champion follows production."""
+"""Each model package is one version in MLflow, which loads it unchanged; the alias champion follows production."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_what_is_refused_costs_itself_alone_and_is_said(
     )
     run = store.get_run(run_id)
     assert run.data.metrics == {"good": 1.0}
-    assert run.info.status == "FAILED", "not RUNNING forever"
+    assert run.info.status == "FAILED", "it does not stay RUNNING forever"
     assert "bad,<name>" in problems[0]
     assert "gone" in problems[0]
     assert "WARNING: MLflow tracking" in capsys.readouterr().err
@@ -90,7 +90,7 @@ def test_a_run_whose_job_or_server_died_at_once_is_ended_by_the_next_one(
     assert left.info.status == "RUNNING"
     assert tracking.wait_for(tracking.start_run("an experiment", {}, tags, time.time()), 120)
     assert store.get_run(left.info.run_id).info.status == "FAILED"
-    assert store.get_run(by_hand).info.status == "RUNNING", "it is not a job's"
+    assert store.get_run(by_hand).info.status == "RUNNING", "it does not belong to a job"
 
 
 def test_names_that_become_the_same_are_numbered() -> None:

@@ -18,7 +18,7 @@ COSTS = Costs(missed=10, false_alarm=1)
 
 
 def overconfident(rows: int, classes: int, seed: int = 0) -> tuple[Array, Array]:
-    """Classes, and probabilities whose log odds are twice as far apart as they should be."""
+    """Classes, and probabilities with log odds twice as far apart as they should be."""
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(rows, classes)) * 2 - 2.0 * (np.arange(classes) > 0)
     true = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
@@ -65,7 +65,7 @@ def test_costs_choose_the_cheapest_threshold() -> None:
 
     assert reached
     best = min(spent(at) for at in np.linspace(0, 1.01, 500))
-    assert spent(threshold) <= best * 1.1, "no further from the cheapest than chance"
+    assert spent(threshold) <= best * 1.1, "no further from the cheapest than chance explains"
     assert spent(threshold) < spent(0.5)
     found = alarms_of(COSTS, target, Judgement((), threshold).labels(given))
     assert found["cost_per_1000"] == pytest.approx(1000 * spent(threshold))

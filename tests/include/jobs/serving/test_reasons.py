@@ -1,4 +1,4 @@
-"""Reasons are the largest contributions, survive CSV, and belong to the riskiest rows however a day is cut."""
+"""Reasons are the largest contributions, survive CSV, and are given for the riskiest rows however a day is cut."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Requests and answers stored in S3: the content of a file, and that requests neither wait for it nor fail because of
-it."""
+"""Requests and answers stored in S3: the content of a file; requests neither wait for it nor fail because of it."""
 
 from __future__ import annotations
 

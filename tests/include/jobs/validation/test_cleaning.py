@@ -1,4 +1,4 @@
-"""What is set aside up to the table's cap, and what counts as readable."""
+"""Which rows are set aside, up to the table's cap, and which cells are readable."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_values_are_quoted_unless_the_model_forbids_it(
     monkeypatch.setenv(VARIABLE, "no")
     [kept] = clean(tmp_path, rows(*GOOD, bad), max_rejected_share=0.1).findings
     assert NOT_SHOWN in kept.found
-    assert "22" in kept.found, "where to look is said all the same"
+    assert "22" in kept.found, "it still says where to look"
     assert not [word for word in ("Miller", "7077", "03:00") if word in str(kept)]
     assert NOT_SHOWN not in str(quoted)
 

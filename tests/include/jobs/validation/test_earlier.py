@@ -1,4 +1,4 @@
-"""What the page of a validation says of the ones before."""
+"""What a validation's page says about earlier validations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_each_validation_knows_the_ten_before(tmp_path: Path, monkeypatch: pytes
     page = written(tmp_path / "report", Earlier(before, tmp_path / "15"), [DRY], "2015-01-15")
     assert "Not met in 2 of the last 10 validations: 2015-01-10 (12 rows), 2015-01-05 (12 rows)." in page
     again = written(tmp_path / "report", Earlier(before, tmp_path / "15"), [DRY], "2015-01-15")
-    assert again.count("2015-01-15 (12 rows)") == 0  # a task that is cleared is not one before itself
+    assert again.count("2015-01-15 (12 rows)") == 0  # a cleared task's first run is not an earlier validation
     assert len(Earlier(tmp_path / "15").times("raw data")) <= KEPT
 
 

@@ -1,4 +1,4 @@
-"""The summary says what to do within the room that it has."""
+"""The summary says what to do within its limited length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is done to the files, the job ends in a verdict that says why, and loses nothing."""
+"""Whatever happens to the files, the job ends with a verdict and its reason, and loses no row."""
 
 from __future__ import annotations
 

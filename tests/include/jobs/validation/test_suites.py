@@ -1,4 +1,4 @@
-"""Suites are refused when they cannot mean what they say; checks that fail to run are no silent success."""
+"""Suites that contradict themselves are refused; checks that fail to run are not a silent success."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_of_a_small_day_more_may_fail_than_a_suite_says(tmp_path: Path) -> None:
     capped, strict = load_suite(write(tmp_path, entry(kwargs={**kwargs, "mostly": 0.9}), entry()), "table")
     assert capped.at_most(0.5).kwargs["mostly"] == 0.5
     assert capped.at_most(0.01).kwargs["mostly"] == 0.9
-    assert strict.at_most(0.5) is strict, "what holds of every row holds of every row"
+    assert strict.at_most(0.5) is strict, "a condition on every row applies to every row"
 
 
 def test_rows_to_set_aside(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What else a raw table's file may look like: other headers, none at all, other dates, rows without id or time."""
+"""Other layouts of raw files: other headers, no header, other dates, rows without id or time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_rows_are_numbered_and_timed_by_their_place_in_the_file(tmp_path: Path, 
     table = {"columns": {"x": "number"}, "row_number": "row", "clock": clock, "key": ["row"], "header": header}
     text = "x\n" * header + "1\n2\nbad\n4\n"
     found = cleaned(tmp_path, text, max_rejected_share=0.3, **table)
-    assert found.frame["row"].to_list() == [1, 2, 4]  # a row that is set aside keeps its place
+    assert found.frame["row"].to_list() == [1, 2, 4]  # rows that are set aside keep their numbers
     assert found.frame["time"][2] == datetime.fromisoformat("2020-02-29T00:30")
     window = Window(datetime.fromisoformat("2020-02-29"))
     assert cleaned(tmp_path, text, window, "time", **table).frame["row"].to_list() == [4]
@@ -82,7 +82,7 @@ def test_rows_are_told_apart_by_what_they_hold_wherever_they_stand(tmp_path: Pat
     one = cleaned(tmp_path, "x,kind,y\n1,a,5\n2,a,6\n,a,7\n", **table).frame
     other = cleaned(tmp_path, "x,kind,y\n9,b,1\nNA,a,\n2.0,a,\n 1,a,\n1,a,\n", **table)
     assert one["id"].n_unique() == 3
-    assert set(one["id"]) < set(other.frame["id"]), "nor do spellings and the label matter"
+    assert set(one["id"]) < set(other.frame["id"]), "spellings and the label do not matter either"
     assert other.tally.set_aside == 1, "the same twice"
 
 

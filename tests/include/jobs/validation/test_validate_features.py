@@ -1,4 +1,4 @@
-"""Splits of the feature table: each as the suite has it, together in order of time."""
+"""Splits of the feature table: each satisfies the suite, and together they are in order of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every bad input ends in a message that says which file and column, what was found and allowed, and what to do."""
+"""Every bad input ends in a message with file and column, what was found, what is allowed, and what to do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def set_cells(file: Path, column: str, values: dict[int, str]) -> None:
 
 
 def the_critical(verdict: Verdict, **expected: str) -> dict[str, str]:
-    """The one critical finding that has these words in its fields; its parts must all be in the summary."""
+    """The only critical finding with these words in its fields; the summary must have all its parts."""
     matching = [
         finding
         for finding in verdict.findings("critical")

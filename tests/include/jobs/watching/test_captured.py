@@ -1,4 +1,4 @@
-"""What an endpoint kept is counted as the same rows are when they are scored by day."""
+"""An endpoint's captured requests are counted like the same rows in a scored day."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROBABILITIES = np.column_stack([1 - YES, YES])
 
 @pytest.fixture(scope="module", params=["classes", "values"])
 def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What counting reads of a model.tar.gz."""
+    """The files of a model.tar.gz that counting reads."""
     folder = tmp_path_factory.mktemp("artifact")
     classes = CLASSES if request.param == "classes" else []
     metadata = {
@@ -56,7 +56,7 @@ def is_classifier(artifact: Path) -> bool:
 
 
 def requests(artifact: Path, moment: datetime = NOON, **headers: str) -> list[dict[str, Any]]:
-    """All rows, ten a request, in every format and as the request was encoded."""
+    """All rows, ten per request, in every format and encoding."""
     made = []
     for number in range(0, len(FEATURES), 10):
         rows, kind = FEATURES[number : number + 10], FORMATS[number // 10 % 3]

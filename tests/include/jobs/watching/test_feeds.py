@@ -1,4 +1,4 @@
-"""A faulty feed is found before its day is scored: a warning, or what stops the day, as model.yaml has it."""
+"""A faulty feed is found before its day is scored: it is a warning or stops the day, as model.yaml says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MACHINES = range(1, 41)
 
 
 def tables_of(day: datetime, *, errors: int) -> dict[str, pl.DataFrame]:
-    """A fleet read hourly, with some errors a day."""
+    """A fleet with hourly readings and some errors a day."""
     hours = [day + timedelta(hours=hour) for hour in range(24)]
     count = len(MACHINES) * len(hours)
     telemetry = pl.DataFrame(
@@ -52,7 +52,7 @@ def tables_of(day: datetime, *, errors: int) -> dict[str, pl.DataFrame]:
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
-    """Folder of the reference of a version that was trained on two months of it."""
+    """The folder with the reference of a version trained on two months of it."""
     before = [DAY - timedelta(days=back) for back in range(1, 60)]
     days = {
         day.date().isoformat(): count_day(CONFIG, tables_of(day, errors=10 + day.day % 4), day.date().isoformat())

@@ -1,4 +1,4 @@
-"""What a day was worth once labels came is what an evaluation on the same rows says, however the labels come."""
+"""A day's realised performance equals an evaluation of the same rows, however the labels arrive."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KEY = CONFIG.data.key
 
 
 class Bucket:
-    """What a job is given: partitions of some days, and the scores of two of them."""
+    """A job's input: partitions of some days, and the scores of two of them."""
 
     def __init__(self, given: Path, frame: pl.DataFrame, answers: Answers, into: Path) -> None:
         self.given, self.frame, self.answers, self.into = given, frame, answers, into
@@ -74,7 +74,7 @@ class Bucket:
 
 @pytest.fixture(scope="module")
 def whole(tables: dict[str, pl.DataFrame], trained: Trained) -> tuple[pl.DataFrame, Answers]:
-    """The labelled feature rows of the two days, of the whole history at once, and the model's answers."""
+    """The labelled feature rows of the two days, computed from the whole history, and the model's answers."""
     start = datetime.fromisoformat(DAYS[0])
     frame = build_features(tables).filter(
         pl.col("datetime").is_between(start, start + timedelta(days=2), closed="left")
@@ -145,7 +145,7 @@ def test_a_day_is_worth_what_an_evaluation_says_to_the_last_bit(
 
 @pytest.mark.parametrize("failures", [0, 1])
 def test_a_day_may_have_few_failures(bucket: Bucket, parts: Path, tmp_path: Path, failures: int) -> None:
-    """Too few for a training; that nothing else failed is known, too."""
+    """Too few for a training; it is also known that nothing else failed."""
     quiet = tmp_path / "quiet"
     shutil.copytree(parts, quiet)
     (bucket.given / "daily" / MODEL).unlink()
@@ -176,7 +176,7 @@ def test_labels_come_in_parts_and_are_corrected(bucket: Bucket, tables: dict[str
     bucket.label(DAYS[0], "c.csv", rows)
     measures, answers = bucket.measures(DAYS[:1], tables)
     whole = plain(measures.of_predictions(answers).values)
-    assert bucket.joined(DAYS[0], Labels())["metrics"] == whole, "the last file by name counts"
+    assert bucket.joined(DAYS[0], Labels())["metrics"] == whole, "the last file by name is used"
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zst", "a.parquet"])
@@ -246,7 +246,7 @@ def test_a_person_is_asked_for_a_sample_and_its_answer_has_an_interval(bucket: B
 
 
 def test_intervals_of_samples_hold_the_truth() -> None:
-    """Of made-up days of a model that is too sure of itself, 19 in 20 intervals hold what the whole day shows."""
+    """On simulated days of an overconfident model, 19 of 20 intervals contain the whole day's value."""
     config = load_model("electricity").model_copy(update={"labels": Labels(ask=100)})
     rng, held = np.random.default_rng(5), 0
     for number in range(200):
@@ -266,14 +266,14 @@ def test_intervals_of_samples_hold_the_truth() -> None:
     assert 0.9 <= held / 200 <= 0.99
     week = together([(2000, found), (2000, found)])
     assert week is not None
-    assert week["interval"][1] - week["value"] < found["interval"][1] - found["value"], "two days say more than one"
+    assert week["interval"][1] - week["value"] < found["interval"][1] - found["value"], "two days tell more than one"
 
 
 @pytest.mark.parametrize(("name", "found_as"), [(CHALLENGER_ROWS, "challengers"), (SHADOW_ROWS, "shadows")])
 def test_days_beside_production_are_told_with_an_interval_once_labels_come(
     tables: dict[str, pl.DataFrame], parts: Path, tmp_path: Path, name: str, found_as: str
 ) -> None:
-    """A batch challenger by its key, an endpoint's shadow by what it was asked: false alarms, of which each costs 1."""
+    """A batch challenger is joined by key, an endpoint's shadow by request: false alarms, which cost 1 each."""
     days, alarms = [*DAYS, "2015-06-04"], [2, 3, 7]
     probabilities = list(probability_columns(CONFIG.data.classes or []).values())
     given, features = tmp_path / "given", build_features(tables)
@@ -296,7 +296,7 @@ def test_days_beside_production_are_told_with_an_interval_once_labels_come(
         files = [{"key": f"scores/{MODEL}/date={day}/part-0.parquet", "rows": len(rows)}]
         (folder / "_SUCCESS.json").write_text(json.dumps({"model_version": 7, "files": files}))
         both = joined(CONFIG, *scores)
-        if name == SHADOW_ROWS:  # asked for in another order, some twice, and as text
+        if name == SHADOW_ROWS:  # requested in another order, some twice, and as text
             asked = rows.drop(CONFIG.data.not_features).rename(lambda one: FEATURE + one)
             asked = pl.read_csv(asked.write_csv().encode(), infer_schema_length=None)
             both = pl.concat([asked, both.select("prediction", f"{THEIRS}prediction")], how="horizontal")

@@ -38,7 +38,7 @@ def config_of(artifact: Path) -> ModelConfig:
 
 
 def shadowed(artifact: Path) -> list[dict[str, Any]]:
-    """The same requests, each answered by another model: what is likely is a tenth less so, a value a tenth more."""
+    """The same requests, answered by another model: probabilities are a tenth lower, values a tenth higher."""
     found, made = requests(artifact), []
     for number, one in enumerate(found):
         some = slice(10 * number, 10 * number + 10)

@@ -1,4 +1,4 @@
-"""A day's raw tables counted: whatever the chunks, and the same of a day alone as of that day among others."""
+"""The counts of a day's raw tables do not depend on chunks, nor on other days in the same job."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_day_is_counted_as_it_is_among_others() -> None:
     assert day["telemetry"]["numbers"]["volt"][0] == len(mine)
     assert day["telemetry"]["numbers"]["volt"][4] == pytest.approx(mine["volt"].max())
     assert day["machines"]["total"] == 6
-    assert day["maint"]["total"] == len(TABLES["maint"]) > day["maint"]["rows"], "it holds the history"
+    assert day["maint"]["total"] == len(TABLES["maint"]) > day["maint"]["rows"], "it has the whole history"
 
 
 def test_chunks_add_up_to_the_day() -> None:
@@ -67,7 +67,7 @@ def test_answers_are_counted_and_estimated() -> None:
     assert [sum(one[0]) for one in counted] == [3, 1]
     truth = [[0.0] * BINS, [0.0] * BINS]
     for code in (0, 1):
-        for row in probabilities:  # as probable as it was called
+        for row in probabilities:  # as probable as predicted
             truth[code][int(bins_of(row[code]))] = float(row[code])
     calibration: Any = {"metric": "f1", "truth": truth, "metrics": {}, "windows": []}
     found = estimated(calibration, counted)
@@ -82,9 +82,9 @@ def test_windows_are_weeks_or_blocks_of_rows() -> None:
     weeks = windows_of(CONFIG, TABLES["telemetry"].lazy(), 7)
     *before, newest = np.unique(weeks[weeks >= 0], return_counts=True)[1]
     assert set(before) <= {6 * 24 * 7, 6 * 24 * 7 - 36}
-    assert 6 * 24 * 6 < newest <= 6 * 24 * 7, "its last day may be cut off"
+    assert 6 * 24 * 6 < newest <= 6 * 24 * 7, "its last day may be incomplete"
     times = TABLES["telemetry"]["datetime"].to_numpy()
-    assert weeks[times.argmax()] == weeks.max(), "the newest rows are in a window"
+    assert weeks[times.argmax()] == weeks.max(), "the newest rows belong to a window"
     assert weeks[times.argmin()] == -1
     blocks = windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}).lazy(), 7)
     assert np.unique(blocks, return_counts=True)[1].tolist() == [1000 // BLOCKS] * BLOCKS
@@ -97,7 +97,7 @@ def test_rows_of_a_group_that_are_alike_scatter_further() -> None:
     how = RandomSplit(kind="random", test_share=0.2, validation_share=0.1, group_by=["id"])
     config, profile = CONFIG.model_copy(update={"split": how}), drift_profile(frame.drop("id"))
     found = design(config, frame.lazy(), profile)
-    assert 4 < found["alike"] < 8, "six rows are as good as one"
+    assert 4 < found["alike"] < 8, "six rows count like one"
     assert found["own"] < 1.3
     assert design(CONFIG, frame.lazy(), profile) == {}, "a split by time has the same groups in each window"
 

@@ -1,4 +1,4 @@
-"""CloudWatch's rules for alarms, against the tables of its documentation."""
+"""CloudWatch's alarm rules, checked against the tables in its documentation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""State changes reach SQS through EventBridge's rules; alarms look at metrics and notify SNS."""
+"""State changes reach SQS through EventBridge rules; alarms evaluate metrics and notify SNS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Queue:
         self._messages: list[dict[str, Any]] = []
 
     def messages(self, count: int, seconds: float = 15) -> list[dict[str, Any]]:
-        """At least so many messages, all that came so far."""
+        """All messages so far; waits for at least ``count``."""
         deadline = time.monotonic() + seconds
         while len(self._messages) < count:
             assert time.monotonic() < deadline, f"{len(self._messages)} of {count} messages: {self._messages}"
@@ -69,7 +69,7 @@ def test_an_approval_is_told_once(hosting: Hosting, queue: Queue) -> None:
     hosting.sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"deployed": "yes"})
     _, other = _package(hosting)
     hosting.sagemaker.update_model_package(ModelPackageArn=other, ModelApprovalStatus="Approved")
-    event, following = queue.messages(2)  # they come in order: a second one about the first package would be here
+    event, following = queue.messages(2)  # messages arrive in order: a second one about the first package would be here
     assert following["resources"] == [other]
     assert event["source"] == "aws.sagemaker"
     assert event["account"] == "123456789012"
@@ -150,7 +150,7 @@ def test_a_disabled_rule_is_silent(hosting: Hosting, queue: Queue) -> None:
     rule = _rule(hosting, pattern, {"Arn": queue.arn})
     hosting.client("events").disable_rule(Name=rule)
     other = Queue(hosting)
-    _rule(hosting, pattern, {"Arn": other.arn})  # made later, so asked later
+    _rule(hosting, pattern, {"Arn": other.arn})  # created later, so asked later
     _package(hosting)
     other.messages(1)
     hosting.client("events").enable_rule(Name=rule)

@@ -1,4 +1,4 @@
-"""What moto answers with many clients at once."""
+"""Moto's answers to many concurrent clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S3 on files and rows: what a client sees, and what is left on the disk."""
+"""S3 stored in files and rows: what a client sees, and what remains on disk."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_an_upload_in_parts(s3: Any) -> None:
     whole = hashlib.md5(b"".join(pieces), usedforsecurity=False).hexdigest()
     assert s3.head_object(Bucket=BUCKET, Key="parts-copy")["ETag"] == f'"{whole}"'
     copied = s3.get_object(Bucket=BUCKET, Key="parts-copy", ChecksumMode="ENABLED")
-    assert copied["Body"].read() == b"".join(pieces)  # the client holds it against the checksum
+    assert copied["Body"].read() == b"".join(pieces)  # the client verifies it with the checksum
     assert copied["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"".join(pieces)).digest()).decode()
 
 
@@ -175,7 +175,7 @@ def test_parts_may_be_copied(s3: Any) -> None:
 
 
 def test_what_is_read_whole_is_still_read(s3: Any) -> None:
-    """S3 Select and the checksum of a copy want all of an object's bytes."""
+    """S3 Select and the checksum of a copy need all of an object's bytes."""
     s3.put_object(Bucket=BUCKET, Key="table.csv.gz", Body=gzip.compress(b"a,b\n1,2\n"))
     answer = s3.select_object_content(
         Bucket=BUCKET,

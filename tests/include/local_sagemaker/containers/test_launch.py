@@ -1,4 +1,4 @@
-"""The launcher on its own, as an ordinary user: a private /opt/ml needs no root."""
+"""The launcher alone, as an ordinary user: a private /opt/ml needs no root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.include.local_sagemaker.local_server import ROOT
 
 LAUNCHER = ROOT / "include" / "local_sagemaker" / "containers" / "launch.py"
 NOBODY = 65534
-# imports all that the launcher needs while the interpreter's files can still be read, then gives up root
+# imports everything that the launcher needs while the interpreter's files are still readable, then gives up root
 AS_NOBODY = """
 import __future__, ctypes, encodings.ascii, fcntl, json, os, select, signal, socket, sys, typing
 code, library = compile(open(sys.argv[1]).read(), "launch.py", "exec"), ctypes.CDLL(None)
@@ -32,7 +32,7 @@ exec(code, {"__name__": "__main__"})
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 @pytest.mark.parametrize("namespaces", ["pid", "mount"])
 def test_an_ordinary_user_gets_a_private_opt_ml(namespaces: str) -> None:
-    folder = Path(tempfile.mkdtemp())  # not tmp_path, whose parents only root may enter
+    folder = Path(tempfile.mkdtemp())  # not tmp_path: only root may enter its parents
     root, hosts = folder / "ml", folder / "hosts"
     root.mkdir()
     hosts.write_text("127.64.0.2 algo-2\n127.0.0.1 localhost\n")
@@ -70,7 +70,7 @@ def test_an_ordinary_user_gets_a_private_opt_ml(namespaces: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces need Linux")
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 def test_an_ordinary_users_program_has_port_8080_to_itself() -> None:
-    """In its own network, to which the launcher hands out sockets."""
+    """In a separate network, to which the launcher hands out sockets."""
     folder = Path(tempfile.mkdtemp())
     root, spec = folder / "ml", folder / "spec.json"
     root.mkdir()
@@ -115,7 +115,7 @@ def test_an_ordinary_users_program_has_port_8080_to_itself() -> None:
             with socket.socket(fileno=descriptors[0]) as inside:
                 try:
                     inside.connect(("127.0.0.1", 8080))
-                except ConnectionRefusedError:  # the program has only just started
+                except ConnectionRefusedError:  # the program has just started
                     assert time.monotonic() < deadline
                     time.sleep(0.02)
                     continue

@@ -1,4 +1,4 @@
-"""Names and networks of containers: a job's hosts find each other, and a foreign image serves on 8080."""
+"""Container names and networks: a job's hosts find each other, and a foreign image serves on 8080."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ open("/opt/ml/processing/output/heard/" + hosts["current_host"], "w").write(" ".
 
 
 def test_hosts_of_a_job_talk_by_their_names(client: Callable[[str], Any], s3: Any, names: Callable[[str], str]) -> None:
-    """Two jobs at the same time, on the same port: each finds its own hosts."""
+    """Two jobs use the same port at the same time: each finds its own hosts."""
     sagemaker, jobs = client("sagemaker"), [names("talk"), names("talk")]
     s3.put_object(Bucket=BUCKET, Key="talk/talk.py", Body=TALK)
     command = ["python", "/opt/ml/processing/input/code/talk.py"]
@@ -72,14 +72,14 @@ http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 
 @pytest.fixture
 def foreign(hosting: Hosting) -> str:
-    """The model of an image that knows AWS's contract and nothing else: it listens on 8080."""
+    """A model in an image that knows only AWS's contract: it listens on 8080."""
     hosting.client("s3").put_object(Bucket=BUCKET, Key="foreign/model.tar.gz", Body=archive(serving_program_py=FOREIGN))
     return hosting.model(f"s3://{BUCKET}/foreign/model.tar.gz")
 
 
 def test_instances_of_a_foreign_image_serve_on_8080_side_by_side(hosting: Hosting, foreign: str) -> None:
     endpoint = hosting.endpoint(hosting.config(foreign, instances=3))
-    assert {hosting.invoke(endpoint) for _ in range(12)} == {b"200"}  # which reached the server from in there
+    assert {hosting.invoke(endpoint) for _ in range(12)} == {b"200"}  # it reached the server from inside
     hosting.sagemaker.delete_endpoint(EndpointName=endpoint)
 
 
@@ -129,7 +129,7 @@ with open(os.path.join(os.environ["SM_MODEL_DIR"], socket.gethostname()), "w") a
 
 @pytest.mark.slow
 def test_the_unchanged_training_toolkit_of_aws_runs_on_two_hosts(tmp_path: Path) -> None:
-    """It waits for all hosts' names to resolve, for 15 minutes, before it starts a script."""
+    """The image waits up to 15 minutes for all hosts' names to resolve before it starts a script."""
     uv, image = str(ROOT / ".venv" / "tools" / "bin" / "uv"), tmp_path / "image"
     subprocess.run([uv, "venv", "--quiet", "--python", str(ROOT / ".venv/jobs/bin/python"), str(image)], check=True)
     subprocess.run([uv, "pip", "install", "--quiet", "--python", str(image / "bin/python"), TOOLKIT], check=True)

@@ -1,4 +1,4 @@
-"""Addresses in S3; what is copied while a program runs, and whose error is told where both fail."""
+"""S3 addresses; what is copied while a program runs, and which error is reported if both fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.local_sagemaker.containers.s3_transfer import TransferError, contin
 
 
 class Bucket:
-    """Notes what is uploaded; refuses what ``refused`` names."""
+    """Records uploads; refuses the keys in ``refused``."""
 
     def __init__(self, refused: str = "") -> None:
         self.refused = refused
@@ -34,7 +34,7 @@ def places(tmp_path: Path) -> list[tuple[Path, str]]:
 
 
 def run(bucket: Any, places: list[tuple[Path, str]], error: Exception | None = None) -> None:
-    """A program that writes into every place at its end, and may fail then."""
+    """A program that writes to every folder at its end, and may then fail."""
     with continuous_uploads(bucket, places):
         for folder, _ in places:
             (folder / "late").write_text("x")

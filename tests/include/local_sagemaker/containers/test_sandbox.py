@@ -1,4 +1,4 @@
-"""What a program sees of the machine that it runs on."""
+"""What a program sees of its machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_program_has_plain_paths_wherever_the_checkout_is(tmp_path: Path) -> N
     (checkout / "state").mkdir(parents=True)
     (checkout / "python").symlink_to(ROOT / ".venv" / "jobs")
     sandbox = Sandbox(Settings(checkout / "state", images=(("*", checkout / "python"),)))
-    for number in range(2):  # the second finds the names of the first
+    for number in range(2):  # the second run finds the names of the first
         root = checkout / "state" / f"job-{number}"
         root.mkdir()
         container = Container("jobs", ["python", "-c", SAYS_WHERE_IT_IS], {}, root)

@@ -1,4 +1,4 @@
-"""No error at the end hides the one before."""
+"""An error during cleanup does not hide the original error."""
 
 from __future__ import annotations
 

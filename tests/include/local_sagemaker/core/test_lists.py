@@ -1,4 +1,4 @@
-"""List operations: newest first, status filters after paging, and pages that neither repeat nor lose anything."""
+"""List operations: newest first, status filters after paging, and no page repeats or loses anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = [f"lists-{letter}" for letter in "dacbe"]
 
 @pytest.fixture(scope="module")
 def jobs(sagemaker: Any) -> list[dict[str, Any]]:
-    """Five jobs, in the order of their creation; the second fails."""
+    """Five jobs in order of creation; the second fails."""
     for number, name in enumerate(NAMES):
         sagemaker.create_training_job(**training(name, ["false" if number == 1 else "true"]))
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""``--quota`` and ``--rate``: what is beyond is refused as AWS words it."""
+"""``--quota`` and ``--rate``: requests beyond them are refused with AWS's messages."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_more_calls_than_the_rate_are_throttled(limited: Hosting) -> None:
             codes.append((error.response["Error"]["Code"], error.response["Error"]["Message"]))
     assert set(codes) == {("ThrottlingException", "Rate exceeded")}
     assert 4 <= len(codes) <= 7
-    for _ in range(20):  # other operations have their own buckets
+    for _ in range(20):  # other operations have separate buckets
         limited.sagemaker.list_models()
 
 
@@ -137,7 +137,7 @@ def test_a_tuning_job_needs_room_for_what_runs_at_once_and_waits_when_others_tak
     sagemaker.create_hyper_parameter_tuning_job(**tuning_request("waiting", RANGES, parallel=1, most=8))
 
     def taken() -> bool:
-        """The last instance, in a moment between two training jobs of the search."""
+        """Take the last instance between two training jobs of the search."""
         try:
             sagemaker.create_training_job(**training("second", ["sleep", "60"]))
         except ClientError:

@@ -1,4 +1,4 @@
-"""What --start-up takes."""
+"""The values of --start-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_a_set_with_exceptions_and_a_factor() -> None:
     start_up = StartUp.parse("aws,processing=60", 0.5)
     assert start_up.of_job(PROCESSING_JOB) == 30
     assert start_up.of_job(TRANSFORM_JOB) == AWS["transform"] / 2
-    assert start_up.of_job(TUNING_JOB) == 0, "its training jobs have start-up times, it has none"
+    assert start_up.of_job(TUNING_JOB) == 0, "its training jobs have start-up times, the tuning job has none"
     assert start_up.of("serverless") == AWS["serverless"] / 2
     assert start_up.of_warm_training < start_up.of("training") / 5
 

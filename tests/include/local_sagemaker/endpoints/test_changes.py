@@ -1,4 +1,4 @@
-"""Changes to an endpoint, and requests to one, that SageMaker refuses."""
+"""Changes and requests to an endpoint that SageMaker refuses."""
 
 from __future__ import annotations
 

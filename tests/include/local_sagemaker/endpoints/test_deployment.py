@@ -52,7 +52,7 @@ def _alarm(hosting: Hosting, endpoint: str, metric: str, statistic: str, thresho
 
 @contextmanager
 def _traffic(hosting: Hosting, endpoint: str) -> Iterator[list[tuple[float, str]]]:
-    """Sends at most 100 requests a second meanwhile: when each began, and its answer."""
+    """Sends at most 100 requests per second meanwhile; the start and the answer of each."""
     answers: list[tuple[float, str]] = []
     stop = threading.Event()
 
@@ -73,7 +73,7 @@ def _traffic(hosting: Hosting, endpoint: str) -> Iterator[list[tuple[float, str]
 
 
 def _watched(hosting: Hosting, endpoint: str) -> list[tuple[float, dict[str, Any]]]:
-    """The descriptions of an update until it is over, and when each was known."""
+    """The descriptions of an update until it is over, and when each was received."""
     seen: list[tuple[float, dict[str, Any]]] = []
     while not seen or seen[-1][1]["EndpointStatus"] == "Updating":
         described = hosting.sagemaker.describe_endpoint(EndpointName=endpoint)
@@ -83,7 +83,7 @@ def _watched(hosting: Hosting, endpoint: str) -> list[tuple[float, dict[str, Any
 
 
 def _steps(seen: list[tuple[float, dict[str, Any]]]) -> list[tuple[float, float]]:
-    """From when until when each baking step of the watched update was surely in force."""
+    """The period in which each baking step of the watched update was certainly in force."""
     steps: dict[Any, list[float]] = {}
     for at, described in seen:
         for variant in described.get("PendingDeploymentSummary", {}).get("ProductionVariants", []):
@@ -94,7 +94,7 @@ def _steps(seen: list[tuple[float, dict[str, Any]]]) -> list[tuple[float, float]
 
 
 def _assert_share(answers: list[tuple[float, str]], step: tuple[float, float], share: float) -> None:
-    """Within five standard deviations of so many draws, and a request at the border."""
+    """Within five standard deviations of that many draws, plus a request at the border."""
     count = Counter(answer for at, answer in answers if step[0] < at < step[1])
     requests = count.total()
     tolerance = 5 * math.sqrt(share * (1 - share) / requests) + 1 / requests
@@ -182,7 +182,7 @@ def test_an_alarm_takes_the_canary_back(
 def test_a_model_that_turns_bad_between_the_steps_is_taken_back(
     hosting: Hosting, turns: str, metric: str, statistic: str, threshold: float
 ) -> None:
-    """It is healthy at first, like a model that leaks memory, or gets requests unlike those it was tested with."""
+    """It is healthy at first, like a model that leaks memory or receives requests unlike those in its test."""
     before = _config(hosting)
     endpoint = hosting.endpoint(before)
     alarm = _alarm(hosting, endpoint, metric, statistic, threshold)
@@ -233,7 +233,7 @@ def test_a_deployment_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> Non
     hosting.sagemaker.update_endpoint(
         EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=_policy("CANARY", wait=3, CanarySize=50)
     )
-    until(lambda: hosting.invoke(endpoint) == b"new")  # half of the requests, while the old one still serves
+    until(lambda: hosting.invoke(endpoint) == b"new")  # half of the requests, as the old one still serves
     server.stop(signal.SIGKILL)
     server.start()
     assert hosting.invoke(endpoint) in (b"old", b"new")

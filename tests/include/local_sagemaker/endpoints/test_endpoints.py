@@ -21,7 +21,7 @@ from tests.include.local_sagemaker.local_server import IMAGE, ROLE, until
 
 @pytest.fixture(scope="module")
 def echo(hosting: Hosting) -> str:
-    """A configuration whose model echoes its input."""
+    """A configuration with a model that echoes its input."""
     return hosting.config(hosting.model())
 
 
@@ -31,7 +31,7 @@ def _named(hosting: Hosting, name: str) -> str:
 
 @contextmanager
 def _load(hosting: Hosting, endpoint: str) -> Iterator[list[str]]:
-    """Two clients that invoke continuously meanwhile; the list gets the result of each call."""
+    """Two clients that invoke continuously meanwhile; the list receives the result of each call."""
     ended: list[str] = []
     stop = threading.Event()
 
@@ -259,7 +259,7 @@ def test_an_update_that_cannot_start_leaves_the_old_one_live(hosting: Hosting, t
         "ContainerStartupHealthCheckTimeoutInSeconds": 60,
     }
     config = hosting.name("config")
-    # a program that never answers /ping is given the server's 15 seconds, one that exits is given up at once
+    # a program that never answers /ping gets the server's 15 seconds, one that exits fails immediately
     if mode == "sick":
         variant.pop("ContainerStartupHealthCheckTimeoutInSeconds")
     hosting.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])

@@ -40,7 +40,7 @@ def _environment(hosting: Hosting, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _execute(operator: Any, *, deferred: bool) -> dict[str, Any]:
-    """What the operator returns; a deferred one's trigger runs here as the triggerer would run it."""
+    """The operator's result; a deferred operator's trigger runs here as in the triggerer."""
     context = {"ti": MagicMock()}
     if not deferred:
         result: dict[str, Any] = operator.execute(context)
@@ -113,7 +113,7 @@ def test_an_endpoint_that_fails_fails_the_operator(hosting: Hosting) -> None:
 @pytest.mark.parametrize("deferred", [False, True])
 def test_transform(hosting: Hosting, deferred: bool) -> None:
     transforms = Transforms(hosting)
-    # long enough that a deferred operator does defer
+    # long enough for the operator to defer
     source = transforms.put(a_csv=b"sleep2\n" if deferred else b"1,2\n")
     config = transforms.request(source, model=transforms.model, instances=1)
     operator = SageMakerTransformOperator(
@@ -141,7 +141,7 @@ def test_tuning(hosting: Hosting, deferred: bool) -> None:
     config = tuning_request(name, GRID, "Grid", static={"seconds": "0.3"})
     source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/serving/"}
     channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
-    config["TrainingJobDefinition"]["InputDataConfig"] = [channel]  # the provider cannot do without
+    config["TrainingJobDefinition"]["InputDataConfig"] = [channel]  # the provider requires it
     operator = SageMakerTuningOperator(
         task_id="tune", config=config, check_interval=1, deferrable=deferred, **CONNECTION
     )

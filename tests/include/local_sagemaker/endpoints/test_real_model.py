@@ -1,4 +1,4 @@
-"""The serving program with a real model behind a real endpoint: its test, its request log, its faults."""
+"""The serving program with a real model behind a real endpoint: its test, request log and faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.include.local_sagemaker.local_server import ROOT, LocalSageMaker
 
 pytestmark = pytest.mark.slow
 ARTIFACT = f"s3://{BUCKET}/real/model.tar.gz"
-PATIENT = Thresholds(p50_ms=5_000, p99_ms=30_000, requests=40)  # what is fast is for the benchmarks to say
+PATIENT = Thresholds(p50_ms=5_000, p99_ms=30_000, requests=40)  # benchmarks, not tests, judge speed
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def golden(artifact: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def hosting_of(artifact: Path, folder: Path, *options: str) -> Iterator[Hosting]:
-    """A local SageMaker whose containers serve with the project's own program."""
+    """A local SageMaker with containers that serve with the project's program."""
     options = ("--path", str(ROOT / "include/jobs/bin"), "--endpoint-start-seconds", "60", *options)
     server = LocalSageMaker(folder / "state", options)
     server.start()
@@ -98,7 +98,7 @@ def test_it_passes_the_test_that_precedes_production(
 
 
 def test_it_serves_without_its_own_mount(artifact: Path, golden: list[dict[str, Any]], tmp_path: Path) -> None:
-    """As in a container without rights, or on macOS: /opt/ml is somewhere else."""
+    """As in a container without privileges, or on macOS, /opt/ml is elsewhere."""
     with hosting_of(artifact, tmp_path, "--sandbox", "rewrite") as hosting:
         report = check(hosting, hosting.endpoint(hosting.config(hosting.model(ARTIFACT))), golden)
     assert report["passed"], report
@@ -114,7 +114,7 @@ def test_answers_of_another_model_do_not_pass(real: Hosting, endpoint: str, gold
 
 @contextmanager
 def clients(hosting: Hosting, endpoint: str, golden: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """20 requests a second meanwhile; the list gets what was not answered as trained."""
+    """20 requests per second meanwhile; the list receives those not answered as trained."""
     failed: list[str] = []
     stop = threading.Event()
 
@@ -221,7 +221,7 @@ def test_a_serverless_endpoint_keeps_its_requests_itself_as_data_capture_does(
         real.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
     every, sagemakers = records(real, name), records(real, captured)
     own = [one for one in every if "responseStatus" not in one[1]["eventMetadata"]]
-    assert {one[1]["eventMetadata"]["responseStatus"] for one in every if one not in own} >= {400}, "refused ones too"
+    assert {one[1]["eventMetadata"]["responseStatus"] for one in every if one not in own} >= {400}, "refusals too"
     assert len(own) == len(sagemakers) == len(golden) + 1 + PATIENT.requests + 1
     own_key, own_record = own[-1]
     their_key, their_record = sagemakers[-1]

@@ -1,4 +1,4 @@
-"""Shadow variants: they get copies of the requests, and no caller ever sees an answer of theirs."""
+"""Shadow variants receive copies of the requests, and no caller ever sees their answers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_shadow_gets_all_and_answers_nobody(hosting: Hosting) -> None:
     with pytest.raises(ClientError, match="Variant Shadow of endpoint"):
         hosting.invoke(endpoint, TargetVariant="Shadow")
 
-    hosting.sagemaker.delete_endpoint(EndpointName=endpoint)  # writes what was captured
+    hosting.sagemaker.delete_endpoint(EndpointName=endpoint)  # writes the captured records
     s3, prefix = hosting.client("s3"), f"shadow-capture/{endpoint}/Shadow/"
     _until(lambda: bool(s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"]))
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
@@ -93,7 +93,7 @@ def test_a_share_is_sampled(hosting: Hosting) -> None:
         hosting.invoke(endpoint)
     _until(lambda: _invocations(hosting, endpoint, "Production") == 400)
     _until(lambda: _invocations(hosting, endpoint, "Shadow") > 50)
-    assert 50 <= _invocations(hosting, endpoint, "Shadow") <= 150  # five standard deviations and more
+    assert 50 <= _invocations(hosting, endpoint, "Shadow") <= 150  # more than five standard deviations
     hosting.sagemaker.delete_endpoint(EndpointName=endpoint)
 
 

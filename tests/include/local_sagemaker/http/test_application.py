@@ -1,4 +1,4 @@
-"""The protocol: bad requests get SageMaker's errors, and nothing is answered with an HTML page."""
+"""The protocol: bad requests get SageMaker's errors, and never an HTML page."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_violations_are_worded_as_sagemaker_words_them(
 
 def test_all_violations_are_said_at_once(lenient: Any) -> None:
     request = {**training("-", ["true"]), "RoleArn": "x"}
-    with pytest.raises(ClientError, match="3 validation errors detected: "):  # the role is too short and no ARN
+    with pytest.raises(ClientError, match="3 validation errors detected: "):  # the role is too short, and not an ARN
         lenient.create_training_job(**request)
 
 
@@ -161,7 +161,7 @@ def test_tags(sagemaker: Any, names: Callable[[str], str]) -> None:
 def test_tags_that_are_refused(sagemaker: Any, names: Callable[[str], str], tags: dict[str, str], code: str) -> None:
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
     arn = sagemaker.create_training_job(**training(names("tagged"), ["true"]))["TrainingJobArn"]
-    given = listed if code == "ValidationException" else listed[:50]  # a request takes 50 at most
+    given = listed if code == "ValidationException" else listed[:50]  # a request may have at most 50
     if given != listed:
         sagemaker.add_tags(ResourceArn=arn, Tags=[listed[-1]])
     with pytest.raises(ClientError, match=code):
@@ -192,7 +192,7 @@ WORDS = (
 
 
 def _random_value(shape: Shape, dice: random.Random, depth: int = 0) -> Any:
-    """Mostly of the right type, often outside of the constraints, sometimes of another type."""
+    """Mostly of the right type, often outside the constraints, sometimes of another type."""
     if dice.random() < 0.03:
         return dice.choice([None, 1, "x", [], {}, True, 1.5])
     if "enum" in shape.metadata and dice.random() < 0.8:
@@ -215,7 +215,7 @@ def _random_value(shape: Shape, dice: random.Random, depth: int = 0) -> Any:
 
 
 def test_no_request_makes_the_server_fail(server: LocalSageMaker) -> None:
-    """Random requests, right and wrong, to every operation that is there: an answer or an error, never a failure."""
+    """Random valid and invalid requests to every supported operation: an answer or an error, never a failure."""
     dice = random.Random(7)  # noqa: S311 - the same requests every time
     service = botocore.session.get_session().get_service_model("sagemaker")
     statuses: dict[int, int] = {}

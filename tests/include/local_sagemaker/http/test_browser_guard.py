@@ -1,4 +1,4 @@
-"""Which requests may come from another web page, by what their headers say; test_foreign_page.py has a real browser."""
+"""Which requests from other web pages are allowed, by their headers; test_foreign_page.py has a real browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.include.local_sagemaker.job_requests import processing
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-# every kind of path there is: SageMaker's API, InvokeEndpoint, S3, other services, moto's own API, pages
+# every kind of path: SageMaker's API, InvokeEndpoint, S3, other services, moto's API, pages
 PATHS = [
     ("POST", "/", {"X-Amz-Target": "SageMaker.ListProcessingJobs"}),
     ("POST", "/endpoints/some/invocations", {}),
@@ -28,7 +28,7 @@ PATHS = [
 
 
 def answer(server: LocalSageMaker, method: str, path: str, **headers: str | None) -> tuple[int, dict[str, str], str]:
-    """Status, headers (names in lower case) and body; a header that is None is left out, even Host."""
+    """Status, headers (names in lower case) and body; headers that are None are left out, even Host."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     for name, value in {"Host": f"127.0.0.1:{server.port}", **headers}.items():
@@ -122,7 +122,7 @@ def test_a_person_opens_a_presigned_link_and_no_operation(server: LocalSageMaker
     path = url.removeprefix(server.url)
     status, headers, body = answer(server, "GET", path, **{"Sec-Fetch-Site": "none"}, **NAVIGATION)
     assert (status, body) == (200, "shared")
-    assert "sandbox" in headers["content-security-policy"]  # it may be HTML that a job wrote
+    assert "sandbox" in headers["content-security-policy"]  # a job may have written HTML
     assert answer(server, "GET", f"{path}&%41ction=X", **{"Sec-Fetch-Site": "none"}, **NAVIGATION)[0] == 403
     assert answer(server, "GET", path, **{"Sec-Fetch-Site": "cross-site"}, **NAVIGATION)[0] == 403
 

@@ -1,4 +1,4 @@
-"""What a request may ask for: each member is executed, known to have no effect, or refused by its name."""
+"""Each member of a request is executed, known to have no effect, or refused by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def _merged(request: Json, path: str, value: Any) -> Json:
-    """The request with one more member; a list's first item is gone into."""
+    """The request with one more member; in a list, the first item gets it."""
     name, _, rest = path.partition(".")
     below = request.get(name)
     if not rest:
@@ -157,7 +157,7 @@ def test_what_asks_for_nothing_is_not_a_reason(sagemaker: Any, names: Callable[[
 
 
 def test_the_table_names_members_that_there_are() -> None:
-    """By the botocore of the server itself, which may be another one than that of these tests."""
+    """According to the server's botocore, which may differ from that of these tests."""
     import subprocess
 
     from tests.include.local_sagemaker.local_server import ROOT

@@ -1,4 +1,4 @@
-"""The clients that the project uses: aiobotocore, the AWS CLI, and the Airflow provider's operators in both modes."""
+"""The project's clients: aiobotocore, the AWS CLI, and the Airflow provider's operators in both modes."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ class TestAwsCli:
 
 
 def _until_told(told: Path, exit_code: int = 0) -> list[str]:
-    """A program that ends when the file is there, so that no operator finds its job over before it defers."""
+    """A program that ends once the file exists, so that no operator finds its job finished before it defers."""
     return ["sh", "-c", f"until [ -e '{told}' ]; do sleep 0.1; done; exit {exit_code}"]
 
 
 def _deferred(operator: Any, told: Path) -> dict[str, Any]:
-    """What the operator returns in deferrable mode: its trigger runs here as the triggerer would run it."""
+    """The operator's result in deferrable mode: its trigger runs here as in the triggerer."""
     with pytest.raises(TaskDeferred) as deferral:
         operator.execute({})
     told.touch()

@@ -1,4 +1,4 @@
-"""A page of another origin in a real browser: whatever it tries, nothing starts and nothing is read.
+"""A page from another origin in a real browser: whatever it tries, nothing starts and nothing is read.
 
 The same attempts from the local SageMaker's own page succeed, which shows that they would.
 """
@@ -19,8 +19,8 @@ from tests.include.local_sagemaker.job_requests import processing
 
 pytestmark = needs_chromium
 
-# Each is the body of an async function of `url` (the local SageMaker), `endpoint`, `bucket`, `folder` in it, `job` (a
-# request) and `upload(name)`, the form that S3 takes from a browser.
+# Each is the body of an async function with the arguments `url` (the local SageMaker), `endpoint`, `bucket`, `folder`
+# (in the bucket), `job` (a request) and `upload(name)`, the form that S3 accepts from a browser.
 ATTEMPTS = {
     "fetch with a target": """
         const headers = {"X-Amz-Target": "SageMaker.CreateProcessingJob"};
@@ -87,7 +87,7 @@ ATTEMPTS = {
 
 
 def effects(hosting: Hosting) -> dict[str, Any]:
-    """What the attempts leave behind where they succeed."""
+    """What successful attempts leave behind."""
     objects = hosting.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="stolen")
     jobs = hosting.sagemaker.list_processing_jobs(NameContains="stolen", MaxResults=100)["ProcessingJobSummaries"]
     return {"objects": sorted(one["Key"] for one in objects.get("Contents", [])), "jobs": len(jobs)}
@@ -119,7 +119,7 @@ def endpoint(hosting: Hosting) -> str:
 
 @pytest.fixture
 def attempt(hosting: Hosting, endpoint: str) -> Callable[[Page, str], str]:
-    """`attempt(page, name)`: what the page learns, or the error that it gets."""
+    """`attempt(page, name)`: what the page learns, or its error."""
 
     def run(page: Page, name: str) -> str:
         new = hosting.name("stolen")
@@ -194,7 +194,7 @@ def test_links_from_elsewhere_open_pages_that_cannot_be_scripted(hosting: Hostin
 
 
 def test_its_own_page_could_do_all_this(hosting: Hosting, page: Page, attempt: Callable[[Page, str], str]) -> None:
-    """So the tests above would fail if it were let through. (moto is not reset: other tests need it.)"""
+    """So the tests above would fail if the requests were let through. (moto is not reset: other tests need it.)"""
     before = effects(hosting)
     page.goto(f"{hosting.url}/_local/")
     learnt = {name: attempt(page, name) for name in ATTEMPTS if "moto" not in name}

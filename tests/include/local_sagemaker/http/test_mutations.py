@@ -1,4 +1,4 @@
-"""Requests that are almost right: any fault gets an AWS error, never an internal error."""
+"""Almost valid requests: any mistake gets an AWS error, never an internal error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def _mutated(request: dict[str, Any], dice: random.Random) -> dict[str, Any]:
-    """A copy with one or two values replaced or taken away."""
+    """A copy with one or two values replaced or removed."""
     changed = copy.deepcopy(request)
     for _ in range(dice.choice((1, 1, 2))):
         *parents, last = dice.choice(_places(changed)[1:])
@@ -133,7 +133,7 @@ def test_almost_right_requests(hosting: Hosting) -> None:
             status, answer = call(hosting.server, operation.strip(), json.dumps(mutated).encode())
             assert status in (200, 400), (operation, mutated, answer)
             codes.add(answer.get("__type"))
-    # what was accepted may fail as a job, but must not hang or fault inside
+    # an accepted job may fail, but must not hang or cause an internal error
     for kind in ("transform", "hyper_parameter_tuning"):
         lists = getattr(hosting.sagemaker, f"list_{kind}_jobs")
         for status in ("InProgress", "Stopping"):

@@ -1,4 +1,4 @@
-"""``--enforce-iam``: sessions of roles may do what the roles' policies allow, and jobs have the role that they name."""
+"""``--enforce-iam``: role sessions may do what the roles' policies allow, and jobs have the role that they name."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def admin(enforcing: LocalSageMaker) -> Client:
 
 @pytest.fixture
 def grant(admin: Client) -> Grant:
-    """`grant(role, statement...)` replaces what the role may do; a job's role may pull its image unless stated
+    """`grant(role, statement...)` replaces the role's permissions; a job's role may pull its image unless stated
     otherwise."""
 
     def set_policy(role: str, *statements: dict[str, Any], pull: bool = True) -> None:
@@ -174,7 +174,7 @@ def test_a_job_and_its_downloads_have_the_job_s_role(admin: Client, grant: Grant
         command = ["python", "-c", script]
         return run_processing(admin("sagemaker"), processing(names("r"), command, inputs={"in": "s3://data/raw/"}))
 
-    assert run(LOGS)["ProcessingJobStatus"] == "Failed", "its input may not be read"
+    assert run(LOGS)["ProcessingJobStatus"] == "Failed", "it may not read its input"
     assert run(LOGS, reading)["ProcessingJobStatus"] == "Failed", "it may not write elsewhere"
     assert (
         run(LOGS, reading, allow("s3:PutObject", "arn:aws:s3:::data/elsewhere/*"))["ProcessingJobStatus"] == "Completed"
@@ -276,7 +276,7 @@ def test_secrets_and_parameters_are_given_by_their_names(caller: Client, grant: 
 
 
 def test_rollback_alarms_are_watched_as_the_model_s_role(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """And an endpoint's log is written as that role."""
+    """An endpoint also writes its log as that role."""
     running = hosting_server(tmp_path_factory.mktemp("watching"), "--enforce-iam")
     running.start()
     try:
@@ -292,7 +292,7 @@ def test_rollback_alarms_are_watched_as_the_model_s_role(tmp_path_factory: pytes
 
         set_policy()
         config = hosting.config(hosting.model(MODE="echo"))
-        endpoint = hosting.endpoint(config)  # serves, with no log to read
+        endpoint = hosting.endpoint(config)  # it serves, without a log
         assert _last_denied(running)[0] == "logs:CreateLogStream"
         assert hosting.invoke(endpoint, b"1") == b"1"
         set_policy(LOGS)

@@ -1,4 +1,4 @@
-"""IAM's decisions, case by case."""
+"""IAM's decisions."""
 
 from __future__ import annotations
 

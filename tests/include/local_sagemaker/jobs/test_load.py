@@ -1,4 +1,4 @@
-"""Many jobs and many clients at once."""
+"""Many jobs and many clients at the same time."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_two_hundred_jobs_eight_at_a_time_with_sixteen_clients(tmp_path: Path) -
         assert job["ProcessingJobStatus"] == "Completed", job
         assert log_lines(client("logs"), GROUP, name) == wanted
     starts = [sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingStartTime"] for name in names]
-    # first come, first served: nobody starts before one who came a whole round earlier
+    # first come, first served: no job starts before one that came a whole round earlier
     assert all(early <= late for early, late in zip(starts, starts[AT_ONCE:], strict=False))
     assert memory().rss - before < MOST_GROWTH
     assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""Processing jobs through boto3: they really run, and fail like SageMaker's."""
+"""Processing jobs through boto3 really run, and fail like SageMaker's."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_programs_run_in_the_environment_of_their_image_and_reach_the_endpoint(
 
 
 def test_programs_can_have_sockets_in_their_temporary_directory(sagemaker: Any, names: Names) -> None:
-    """As multiprocessing has; a path of more than 107 bytes cannot be one's."""
+    """As multiprocessing uses; its path may have at most 107 bytes."""
     script = "from multiprocessing import Manager; print(Manager().list([1]))"
     job = run_processing(sagemaker, processing(names("s" * 58), ["python", "-c", script]))
     assert job["ProcessingJobStatus"] == "Completed"
@@ -215,7 +215,7 @@ def _wait_for_line(logs: Any, name: str, line: str) -> None:
         try:
             if line in log_lines(logs, GROUP, name):
                 return
-        except logs.exceptions.ResourceNotFoundException:  # the very first job makes the group
+        except logs.exceptions.ResourceNotFoundException:  # the first job creates the group
             pass
         assert time.monotonic() < deadline, f"{line!r} never came"
         time.sleep(0.05)

@@ -34,7 +34,7 @@ def began(job: dict[str, Any], started: str) -> float:
 
 
 def test_jobs_start_up_beside_each_other(slow: Hosting) -> None:
-    """Starting jobs do not use the slots of running jobs: three are ready together."""
+    """Starting jobs do not use the slots of running jobs: three are ready at the same time."""
     names = [slow.name("beside") for _ in range(3)]
     for name in names:
         slow.sagemaker.create_processing_job(**processing(name, ["true"]))
@@ -43,7 +43,7 @@ def test_jobs_start_up_beside_each_other(slow: Hosting) -> None:
     assert all(began(job, "ProcessingStartTime") >= 2 for job in jobs)
     for job, following in itertools.pairwise(sorted(jobs, key=lambda job: job["ProcessingStartTime"])):
         idle = following["ProcessingStartTime"] - job["ProcessingEndTime"]
-        assert idle.total_seconds() < 2, "it started up while the one before it ran"
+        assert idle.total_seconds() < 2, "it started up while the previous one ran"
 
 
 def test_no_processor_is_used_meanwhile(slow: Hosting) -> None:
@@ -61,7 +61,7 @@ def test_no_processor_is_used_meanwhile(slow: Hosting) -> None:
         *("Starting", "Downloading", "Training", "Uploading", "Completed")
     ]
     assert began(job, "TrainingStartTime") >= 3
-    assert job["BillableTimeInSeconds"] <= 2, "what is billed begins when the job does"
+    assert job["BillableTimeInSeconds"] <= 2, "billing begins when the job does"
 
 
 def test_a_job_is_stopped_while_it_starts(slow: Hosting) -> None:
@@ -115,7 +115,7 @@ def test_start_up_goes_on_after_a_restart(slow: Hosting) -> None:
 
 @pytest.fixture
 def warm(slow: Hosting) -> Callable[..., dict[str, Any]]:
-    """Runs a training job on instances that are kept."""
+    """Run a training job on a warm pool."""
 
     def run(volume: int, seconds: int = 600) -> dict[str, Any]:
         request = training(slow.name("warm"), ["true"])
@@ -129,9 +129,9 @@ def warm(slow: Hosting) -> Callable[..., dict[str, Any]]:
 def test_a_warm_pool_is_used_once_and_by_a_like_job_only(slow: Hosting, warm: Callable[..., dict[str, Any]]) -> None:
     first = warm(volume=11)
     assert first["WarmPoolStatus"]["Status"] == "Available"
-    assert began(warm(volume=12), "TrainingStartTime") >= 3, "another volume is other instances"
-    # 10 s at the most, and never more than a cold start: a short start-up here cannot be told from a warm one, so the
-    # pool's own state says which it was
+    assert began(warm(volume=12), "TrainingStartTime") >= 3, "another volume size needs other instances"
+    # at most 10 s, and never more than a cold start: a short start-up here cannot be told from a warm one, so the
+    # pool's state says which it was
     second = warm(volume=11)
     described = slow.sagemaker.describe_training_job(TrainingJobName=first["TrainingJobName"])
     assert described["WarmPoolStatus"]["Status"] == "Reused"

@@ -53,7 +53,7 @@ def test_secondary_statuses_follow_one_another(sagemaker: Any, names: Names) -> 
     assert [entry["Status"] for entry in entries] == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     for entry, following in itertools.pairwise(entries):
         assert entry["StartTime"] <= entry["EndTime"] <= following["StartTime"]
-    assert entries[-1]["StatusMessage"] != entries[-2]["StatusMessage"]  # what the provider's waiting looks at
+    assert entries[-1]["StatusMessage"] != entries[-2]["StatusMessage"]  # what the provider's waiter reads
     assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"] == 1
     assert job["TrainingStartTime"] <= job["TrainingEndTime"]
 
@@ -77,7 +77,7 @@ def test_the_container_finds_sagemakers_files(sagemaker: Any, s3: Any, client: A
     assert inputs["train"]["TrainingInputMode"] == "File"
     assert resources["current_host"] == "algo-1"
     assert {"COLOUR=red", f"TRAINING_JOB_NAME={name}"} <= set(lines)
-    assert not [line for line in lines if line.startswith("SM_")]  # a plain container gets none
+    assert not [line for line in lines if line.startswith("SM_")]  # a plain container has none
 
 
 def test_metrics_are_read_from_the_log(sagemaker: Any, client: Any, names: Names) -> None:

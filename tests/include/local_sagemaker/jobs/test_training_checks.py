@@ -1,4 +1,4 @@
-"""What a request for a training job must satisfy beyond the API model."""
+"""Requirements on training job requests beyond the API model."""
 
 from __future__ import annotations
 

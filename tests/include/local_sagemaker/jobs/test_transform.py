@@ -22,7 +22,7 @@ ROWS = b"1,2\r\n3,4\n5,6"
 
 
 class Transforms:
-    """Runs transform jobs over what it puts into S3."""
+    """Runs transform jobs over objects that it puts into S3."""
 
     def __init__(self, hosting: Hosting) -> None:
         self.hosting = hosting
@@ -31,7 +31,7 @@ class Transforms:
         self.model = hosting.model(MODE="sum")
 
     def put(self, **objects: bytes) -> str:
-        """The prefix of new objects; `sub_b_csv` is sub/b.csv."""
+        """Put objects; their prefix. `sub_b_csv` becomes sub/b.csv."""
         prefix = f"transform/{self.hosting.name('in')}/"
         for name, content in objects.items():
             key = name.replace("sub_", "sub/").replace("_gz", ".gz")
@@ -73,7 +73,7 @@ class Transforms:
         return result
 
     def run(self, source: str, **more: Any) -> dict[str, bytes]:
-        """The outputs of a job that must complete, by their name below the output path."""
+        """The outputs of a job that must complete, by name below the output path."""
         request = self.request(source, **more)
         self.sagemaker.create_transform_job(**request)
         described = self.finished(request["TransformJobName"])

@@ -18,7 +18,7 @@ def test_lines_do_not_depend_on_how_the_stream_is_cut(cut: int) -> None:
 
 
 def test_batches_fill_the_payload_in_order() -> None:
-    records = [b"x" * 9] * 5  # ten bytes each with their line end
+    records = [b"x" * 9] * 5  # ten bytes each, including the line end
     assert [len(batch) for batch in batches(records, 30, single=False)] == [3, 2]
     assert [len(batch) for batch in batches(records, 30, single=True)] == [1, 1, 1, 1, 1]
     assert [len(batch) for batch in batches(records, None, single=False)] == [5]

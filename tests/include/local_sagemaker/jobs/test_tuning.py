@@ -14,7 +14,7 @@ from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting, hosting_server
 from tests.include.local_sagemaker.local_server import IMAGE, ROLE, until
 
-# the parabola's top is at x = 0.3, n = 5
+# the parabola's maximum is at x = 0.3, n = 5
 PROGRAM = """
 import json, sys, time
 given = json.load(open("/opt/ml/input/config/hyperparameters.json"))
@@ -24,7 +24,7 @@ time.sleep(float(given.get("seconds", 0)))
 if given.get("mode") != "silent":
     print("objective=%f;" % -((float(given["x"]) - 0.3) ** 2 + abs(int(given["n"]) - 5)))
 """
-# a worse x takes longer, so that there is time to stop it
+# a worse x takes longer, leaving time to stop it
 IN_ROUNDS = """
 import json, time
 x = float(json.load(open("/opt/ml/input/config/hyperparameters.json"))["x"])

@@ -22,7 +22,7 @@ def test_random_points_lie_in_their_ranges_and_follow_the_scales() -> None:
     points = random_points(RANGES, seed=1, count=2000)
     assert all(4 <= int(point["leaves"]) <= 256 and point["kind"] in "ab" for point in points)
     assert all(0.0001 <= float(point["rate"]) <= 1 and 0 <= float(point["momentum"]) <= 0.999 for point in points)
-    # half of the draws on each side of the scale's own middle
+    # half of the draws on each side of the scale's midpoint
     for name, middle in (("rate", 0.01), ("momentum", 1 - math.sqrt(0.001)), ("share", 0.0), ("leaves", 32)):
         below = sum(float(point[name]) < middle for point in points)
         assert 0.45 < below / len(points) < 0.55, name

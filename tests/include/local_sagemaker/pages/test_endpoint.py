@@ -37,7 +37,7 @@ def test_it_shows_what_serves_and_what_was_asked(hosting: Hosting) -> None:
     shown = page(hosting, name)
     assert "<td>&lt;1&gt;</td>" in shown, "the last request"
     assert f"{name}-errors" in shown
-    assert f"{first} 100 %" in shown, "who got the traffic before"
+    assert f"{first} 100 %" in shown, "which variant received the traffic before"
     assert f"{second} 100 %" in shown
     assert "serving/model.tar.gz" in shown
 
@@ -48,7 +48,7 @@ def test_a_request_is_sent_from_the_page(hosting: Hosting) -> None:
     shown = page(hosting, name, body="7", format="text/csv")
     assert expected.split(chr(34))[0] in shown
     assert "<option selected>text/csv</option>" in shown
-    assert ">7</textarea>" in shown, "it can be sent again, changed"
+    assert ">7</textarea>" in shown, "it can be edited and sent again"
 
 
 def test_an_endpoint_that_is_not_there(hosting: Hosting) -> None:

@@ -1,4 +1,4 @@
-"""The beginning of files, for a person's browser."""
+"""The beginning of files, as shown in a browser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.local_sagemaker.pages.previews import ROWS, PreviewError, can_previ
 
 
 def of(key: str, content: bytes) -> tuple[bool, list[str], int, str]:
-    """Whether it is whole, columns, number of rows, text."""
+    """Whether it is complete, columns, number of rows, text."""
     shown = preview(key, io.BytesIO(content), len(content))
     return shown.whole, list(shown.columns), len(shown.rows), shown.text
 

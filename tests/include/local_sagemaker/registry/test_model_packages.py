@@ -16,7 +16,7 @@ ARTIFACT = f"s3://{BUCKET}/registry/model.tar.gz"
 
 @pytest.fixture
 def group(sagemaker: Any, s3: Any, names: Callable[[str], str]) -> str:
-    """A new group, with a capital letter: names keep theirs, ARNs do not."""
+    """A new group, with a capital letter: names keep it, ARNs do not."""
     s3.put_object(Bucket=BUCKET, Key="registry/model.tar.gz", Body=b"a model")
     name = names("Group")
     sagemaker.create_model_package_group(ModelPackageGroupName=name, ModelPackageGroupDescription="pumps")

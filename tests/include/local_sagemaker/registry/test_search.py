@@ -50,7 +50,7 @@ def _there(sagemaker: Any, s3: Any) -> None:
 
 
 def found(sagemaker: Any, resource: str, *filters: dict[str, str], **more: Any) -> list[str]:
-    """Names, or versions, in the order of the answer."""
+    """Names or versions, in the order of the answer."""
     expression = {"Filters": list(filters), **more.pop("expression", {})}
     expression = {key: value for key, value in expression.items() if value}
     request = {"Resource": resource, **({"SearchExpression": expression} if expression else {}), **more}
@@ -103,7 +103,7 @@ def test_training_jobs_by_metrics_hyperparameters_and_tags(sagemaker: Any) -> No
     assert found(sagemaker, "TrainingJob", OURS, where("Metrics.validation:f1", "0.15", "GreaterThan")) == [
         "searched-2"
     ]
-    # as numbers: as texts "200" would come before "50"
+    # compared as numbers: as texts, "200" would precede "50"
     assert found(sagemaker, "TrainingJob", OURS, where("HyperParameters.rounds", "50", "GreaterThan")) == SECOND
     assert found(sagemaker, "TrainingJob", where("Tags.project", "p1")) == ["searched-1"]
     best_first = found(sagemaker, "TrainingJob", OURS, SortBy="Metrics.validation:f1")

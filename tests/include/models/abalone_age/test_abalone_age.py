@@ -1,4 +1,4 @@
-"""Values with intervals that keep their word, one-hot sex, and files that read back."""
+"""Values with intervals of the promised coverage, one-hot sex, and files that are read back unchanged."""
 
 from __future__ import annotations
 

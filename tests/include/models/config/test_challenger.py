@@ -1,4 +1,4 @@
-"""A candidate's results next to production's, as the promotion packet shows them."""
+"""A candidate's results compared with production's, as shown in the promotion packet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def paired(gain: float, measure: str = "accuracy") -> Paired:
 def test_fourteen_days_with_labels() -> None:
     labelled = {day: paired(0.012 + (0.014 if number % 2 else -0.014)) for number, day in enumerate(DAYS)}
     said = told_of_challenger(dict.fromkeys(DAYS, beside()), labelled)
-    # of 14 means with a standard deviation of .01453, 2.1604 times its 14th root
+    # for 14 means with a standard deviation of .01453: 2.1604 standard errors
     assert said[0] == (
         "14 days beside production (2015-06-01 to 2015-06-14): 1.2 points better, 95 % 0.36 to 2 (above 0 is better), "
         "on 1,400 rows of 14 days with labels"

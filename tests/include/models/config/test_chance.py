@@ -41,9 +41,9 @@ def test_students_t_is_that_of_tables(above: float, freedom: int, value: float) 
 def test_one_more_window_lies_below_the_limit_nearly_always() -> None:
     values = [0.02, 0.03, 0.025, 0.04, 0.03, 0.02, 0.035, 0.028]
     assert max(values) < largest_likely(values, 0.01) < 0.15
-    assert largest_likely([0.0] * 8, 0.01) < 0.01, "a feature that never moved may hardly move"
+    assert largest_likely([0.0] * 8, 0.01) < 0.01, "a feature that never moved may move only slightly"
 
 
 def test_few_values_do_not_allow_everything() -> None:
-    assert largest_likely([0.001, 0.03, 0.002, 0.001, 0.01], 0.001) == 0.3, "ten times the largest"
+    assert largest_likely([0.001, 0.03, 0.002, 0.001, 0.01], 0.001) == 0.3, "ten times the maximum"
     assert largest_likely([0.2, 0.21, 0.19, 0.2, 0.22], 0.001) < 0.4

@@ -1,4 +1,4 @@
-"""Rows that keep no hour free: a shifted clock shows in the shape of their day."""
+"""Rows at all hours: the shape of their day reveals a shifted clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.models.config.faults import Fault, _clock
 from include.models.config.watching import TableCounts
 
 HOURS = 24
-SHARES = [0.3 if hour == 6 else 0.7 / 23 for hour in range(HOURS)]  # alarms at any hour, many at the shift's beginning
+SHARES = [0.3 if hour == 6 else 0.7 / 23 for hour in range(HOURS)]  # alarms at any hour, many when a shift begins
 
 
 def day(chance: random.Random, off: int = 0, *, cut: bool = False, rows: int = 11) -> TableCounts:
@@ -42,7 +42,7 @@ def test_rare_rows_betray_a_shifted_clock(off: int, told: str, *, cut: bool) -> 
     chance = random.Random(off)  # noqa: S311 - test data
     usual = [day(chance) for _ in range(180)]
     weeks = [found([day(chance, off, cut=cut) for _ in range(7)], usual) for _ in range(20)]
-    assert sum(bool(one) and told in str(one[0]) for one in weeks) >= 14, "eleven rows a day"
+    assert sum(bool(one) and told in str(one[0]) for one in weeks) >= 14, "eleven rows per day"
     repaired = [day(chance, off, cut=cut) for _ in range(6)] + [day(chance, rows=60)]
     assert found(repaired, usual) == []
 

@@ -1,4 +1,4 @@
-"""Labels of any kind as columns that Athena and Parquet have."""
+"""Labels of any kind become column names that Athena and Parquet allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model.yaml that cannot be read says in which line, and what to write."""
+"""The error about an invalid model.yaml names the line, and says what to write."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_key_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
 def test_a_wrong_value_has_the_line_of_its_key(tmp_path: Path, old: str, new: str, words: str) -> None:
     message = refusal(tmp_path, TEXT.replace(old, new, 1))
     assert re.search(words, message, re.MULTILINE)
-    assert message.count("model.yaml:") == 1, "nothing that only follows from it"
+    assert message.count("model.yaml:") == 1, "no error that only follows from it"
     where = old if new else "data:"
     assert f"model.yaml:{TEXT.count(chr(10), 0, TEXT.index(where)) + 1}: " in message
 

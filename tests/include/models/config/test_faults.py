@@ -1,4 +1,4 @@
-"""Faults of a day's data, and days without: the counts of scoring, compared with those of training."""
+"""Faults in a day's data, and sound days: scoring's counts are compared with training's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def added(every: list[list[float]]) -> list[float]:
 
 
 def tables_of(number: int) -> dict[str, Any]:
-    """A day of twenty pumps that are read hourly, and of some eleven alarms."""
+    """A day of twenty pumps with hourly readings, and about eleven alarms."""
     chance = random.Random(number)  # noqa: S311 - test data
     pumps = {
         pump: {"rows": 24, "numbers": {"volt": sums(chance, 24, 170, 15), "heat": sums(chance, 24, 40, 5)}}
@@ -159,7 +159,7 @@ FAULTS: dict[str, tuple[Any, str, str]] = {
 
 
 def profiles(change: Any = None, days: int = 3) -> Any:
-    """The week up to a day, broken in its last days."""
+    """The week up to a day; its last days are broken."""
     found = {}
     for number in range(61, 68):
         tables = copy.deepcopy(tables_of(number))

@@ -1,4 +1,4 @@
-"""The schema for editors: it is up to date, takes what is shipped, and refuses what an editor can know to be wrong."""
+"""The schema for editors is up to date, accepts the shipped models, and refuses what an editor can detect as wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
 
 
 def content(name: str) -> Any:
-    """As an editor sees it: moments are texts."""
+    """The document as an editor sees it: moments are texts."""
     read = yaml.safe_load((MODELS_FOLDER / name / "model.yaml").read_text(encoding="utf-8"))
     return json.loads(json.dumps(read, default=str))
 

@@ -168,12 +168,12 @@ def test_too_few_rows_cannot_be_judged_but_forced(model: ModelConfig) -> None:
     assert not may_register(verdicts)
     assert "cannot be judged" in explain(verdicts[0])
     assert may_register(judge(model, few, None, forced=True))
-    assert not may_register(judge(model, few | {"macro_f1": 0.5}, None, forced=True)), "gates stand"
+    assert not may_register(judge(model, few | {"macro_f1": 0.5}, None, forced=True)), "gates still apply"
     assert may_register(judge(model, GOOD | {"rarest_class_rows": model.min_positives}, None))
 
 
 def rival(version: int, worse: float | None, *, seen: int | None = 0) -> Rival:
-    """A version that the candidate is worse than with that probability; without one they were not compared."""
+    """A version that is better than the candidate with that probability; None: they were not compared."""
     compared: Comparison = {
         "candidate": 0.95,
         "production": 0.954,

@@ -1,4 +1,4 @@
-"""A model's name, which AWS, Athena and Python have to take, is refused when the file is read, with the nearest one."""
+"""A model name that AWS, Athena or Python would not accept is refused when the file is read, with a suggestion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSED = {
     "2024": "model_2024",
     "c": "c_model",
     "": "model",
-    "größe": "groe",  # ß has no ASCII letter
+    "größe": "groe",  # ß has no ASCII equivalent
     "café": "cafe",
     "x" * 64: "x" * 40,
     "x" * 39 + "_y": "x" * 39,
@@ -43,7 +43,7 @@ TAKEN = {
     "config": "include.models.config is code of all models",
     "raw": "include.models.raw",
     "tabular": "include.models.tabular",
-    "errors": "include.models.errors",  # a folder of this name would be imported in its place
+    "errors": "include.models.errors",  # a folder of this name would be imported instead
     "loader": "include.models.loader",
     "interface": "include.models.interface",
     "quoting": "include.models.quoting",
@@ -51,7 +51,7 @@ TAKEN = {
 
 
 def written(folder: Path, name: str, home: str | None = None) -> Path:
-    """A model's folder, complete but for its name."""
+    """A model's folder, complete except for its name."""
     made = folder / (home or name)
     shutil.copytree(MODELS_FOLDER / "tabular_classifier", made)
     text = (made / "model.yaml").read_text()

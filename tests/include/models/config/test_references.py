@@ -1,6 +1,6 @@
-"""References between parts of a model.yaml are checked when the file is read: line, key and nearest name."""
+"""References within a model.yaml are checked when it is read: errors have line, key and the nearest name."""
 
-# ruff: noqa: E501 - a case is a line
+# ruff: noqa: E501 - one line per case
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PM, TABULAR, ABALONE, ELEC, MACHINES = (
 
 
 def refused(folder: Path, model: str, old: str, new: str) -> tuple[str, int]:
-    """The message about a shipped model.yaml with one text in place of another, and the line of the new one."""
+    """The message about a shipped model.yaml in which one text replaces another, and the new text's line."""
     text = (MODELS_FOLDER / model / "model.yaml").read_text(encoding="utf-8")
     assert text.count(old) == 1
     changed = text.replace(old, new)
@@ -151,7 +151,7 @@ def test_what_is_not_scored_has_no_schedule_for_it(tmp_path: Path) -> None:
 
 
 def test_modules_that_model_yaml_does_not_know_of(tmp_path: Path) -> None:
-    """On Airflow's machines there is only the file, which has to say as much as the folder."""
+    """Airflow's machines have only the file, so its errors must be as complete as the folder's."""
     (tmp_path / TABULAR).mkdir()
     (tmp_path / TABULAR / "model.yaml").write_text((MODELS_FOLDER / TABULAR / "model.yaml").read_text(encoding="utf-8"))
     (tmp_path / TABULAR / "estimator.py").touch()
@@ -169,4 +169,4 @@ def test_hyperparameters_have_defaults_and_the_types_that_the_estimator_takes(tm
     found = load_model(PM, tmp_path).training.hyperparameters
     assert found["class_balance"] == 0.5
     assert isinstance(found["lambda_l2"], float)
-    assert "max_depth" not in found, "what model.yaml does not say of the library's own is left to the library"
+    assert "max_depth" not in found, "hyperparameters that model.yaml does not name keep the library's defaults"

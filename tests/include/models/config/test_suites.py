@@ -1,6 +1,6 @@
-"""Expectation suites name columns that there are."""
+"""Expectation suites name existing columns."""
 
-# ruff: noqa: E501 - a case is a line
+# ruff: noqa: E501 - one line per case
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing of a half-hour's features is of that half-hour or later; a file with a hole is refused."""
+"""A half-hour's features use only earlier data; a file with a gap is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both algorithms fill or keep empty cells themselves, and are stored without anything that executes."""
+"""Both algorithms handle empty cells, and are stored without executable content."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_same_rows_give_the_same_bytes(rows: Examples, tmp_path: Path, algor
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        junk = [object() for _ in range(1000 * number)]  # objects of the second model lie elsewhere
+        junk = [object() for _ in range(1000 * number)]  # the second model's objects are elsewhere in memory
         estimator.save(estimator.fit(rows, rows, {**HYPERPARAMETERS, "algorithm": algorithm}), folder)
         kept.append({path.name: path.read_bytes() for path in folder.iterdir()})
         del junk

@@ -1,4 +1,4 @@
-"""Failures caught, hours of warning and false alarms, on stories small enough to count by hand."""
+"""Failures caught, hours of warning and false alarms, in cases small enough to count by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def hour(number: int) -> datetime:
 
 
 def scored(predictions: dict[int, str], machine: int = 1) -> pl.DataFrame:
-    """Marks every three hours; what is not said is predicted to be none."""
+    """Predictions every three hours; none unless given."""
     rows = [(machine, hour(3 * mark), "none", predictions.get(3 * mark, "none")) for mark in range(MARKS)]
     schema = {"machineID": pl.Int64, "datetime": pl.Datetime("us"), "failure": pl.String, "predicted": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,4 +1,4 @@
-"""Features see nothing after hour t; windows are spans of time; the label is what fails first in (t, t+24h]."""
+"""Features use nothing after hour t; windows are spans of time; the label is the first failure in (t, t+24h]."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_no_feature_at_t_changes_when_rows_after_t_do(seed: int, cut: int, table
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_every_number_is_what_its_definition_says(seed: int) -> None:
-    """Row by row, from the raw tables and the definitions alone."""
+    """Computed row by row, only from the raw tables and the definitions."""
     tables = world(seed)
     table = build_features(tables)
     rng = np.random.default_rng(seed)

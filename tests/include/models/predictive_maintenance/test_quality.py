@@ -1,4 +1,4 @@
-"""The quality bar on the real Azure data: tested from August on, trained on what was before."""
+"""The quality bar on the real Azure data: tested from August on, trained on everything before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated fleet has the real data's schema, is reproducible, and its tables tell one story."""
+"""The simulated fleet has the real data's schema, is reproducible, and its tables are consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are not comma-separated UTF-8: what their form says is how they are read, and written."""
+"""Files other than comma-separated UTF-8 are read and written as their declared form says."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_cells_that_have_no_value_for_what_they_show_are_refused(tmp_path: Path)
         pass
     with pytest.raises(UnreadableFileError, match=r"merged cells \(B4:B5\)"), open_raw(path, Form(skip_lines=1)):
         pass
-    for empty in (b"<v></v>", b"<v/>", b""):  # as openpyxl and others write a formula that nobody calculated
+    for empty in (b"<v></v>", b"<v/>", b""):  # as openpyxl and others write a formula that was never calculated
         write_formula(path, b"<v>7</v>", empty)
         with pytest.raises(UnreadableFileError, match=r"a formula without a result \(B2\).*save it"), open_raw(path):
             pass

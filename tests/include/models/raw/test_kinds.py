@@ -17,7 +17,7 @@ NUMBERS = reading_of(NUMBER)
 
 
 def in_a_file(text: str) -> float | str | None:
-    """What validation makes of a number's cell: its value, None, or the check that it fails."""
+    """Validation's reading of a number's cell: its value, None, or the check that it fails."""
     texts = pl.Series("x", [text])
     column = Column(kind=NUMBER)
     values = texts.to_frame().select(NUMBERS.parse(pl.col("x"), column)).to_series()

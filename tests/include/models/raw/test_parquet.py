@@ -1,4 +1,4 @@
-"""A table as CSV, packed and as Parquet: the same frame, cell by cell; what does not fit model.yaml is refused."""
+"""A table as CSV, compressed and as Parquet gives the same frame; what does not match model.yaml is refused."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_same_rows_give_the_same_frame_and_the_same_lines(tmp_path: Path, na
     ("column", "values"),
     [
         ("at", [datetime(2015, 1, 1, hour, tzinfo=UTC) for hour in (6, 7, 8)]),
-        ("count", [3.0, None, 12.0]),  # as pandas has integers with gaps
+        ("count", [3.0, None, 12.0]),  # as pandas stores integers with gaps
         ("machine", [7, None, 8]),
         ("Volt (V)", ["1,5", "", "0,1"]),
     ],

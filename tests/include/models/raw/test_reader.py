@@ -1,4 +1,4 @@
-"""A file's rows are the same in blocks of every size; what cannot be read is said in the same words."""
+"""A file's rows are the same in blocks of any size, and so are the errors of an unreadable file."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_size_and_hash_are_the_files_own(tmp_path: Path) -> None:
 def test_a_byte_order_mark_within_the_text_is_its_cells_wherever_a_block_begins(
     tmp_path: Path, block_bytes: int
 ) -> None:
-    """As where two exports are joined."""
+    """As if two exports had been concatenated."""
     path = tmp_path / "t.csv"
     path.write_bytes("\ufeffx,y,z\n1,2,3\n\ufeff4,5,6\n\ufeff7,8\n".encode())
     with open_raw(path, block_bytes=block_bytes) as raw:

@@ -1,4 +1,4 @@
-"""Numbers as countries, currencies and accountants spell them: the same value in a file and in a request."""
+"""Number formats of countries, currencies and accountants give the same value in a file and in a request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.models.raw.kinds import reading_of
 
 
 def in_a_file(text: str, column: Column) -> object:
-    """The value; None if there is none, or if the row is set aside for it, as for an infinite one."""
+    """The value; None if it is missing, or if the row is set aside for it, as with infinity."""
     texts, reading = pl.Series("x", [text]), reading_of(column.kind)
     values = pl.select(reading.parse(pl.lit(texts), column)).to_series()
     aside = any(misread.wrong.any() for misread in reading.misread(texts, values, column))

@@ -1,4 +1,4 @@
-"""Moments in the formats that people and programs write: one instant, in UTC."""
+"""Moments in formats that people and programs write give the same instant, in UTC."""
 
 from __future__ import annotations
 

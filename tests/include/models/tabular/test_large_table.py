@@ -1,4 +1,4 @@
-"""A table that is learned from block by block gives the model of the whole matrix."""
+"""Learning from a table block by block gives the same model as the whole matrix."""
 
 from __future__ import annotations
 

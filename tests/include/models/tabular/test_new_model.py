@@ -1,4 +1,4 @@
-"""``make new-model`` on files that the repository has never seen: what it infers, refuses and writes."""
+"""``make new-model`` on unknown files: what it infers, refuses and writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from include.models.tabular.simulate import simulate, write
 
 
 def orders(kind: str, rows: int = 900) -> pl.DataFrame:
-    """Orders of a bicycle shop: an id, a day, gaps, text of few and of many values, one column that never changes."""
+    """Orders of a bicycle shop: an id, a day, gaps, text with few and with many values, a constant column."""
     rng = np.random.default_rng(5)
     price, shop = rng.lognormal(3, 1, rows), rng.choice(["Graz", "Linz", "Wien"], rows)
     late = np.log(price) + (shop == "Linz") + rng.normal(0, 0.3, rows)

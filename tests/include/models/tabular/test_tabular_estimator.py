@@ -33,7 +33,7 @@ def config(problem: str, **features: object) -> ModelConfig:
 
 
 def rows(problem: str, count: int, seed: int) -> Examples:
-    """Values that follow from a number with gaps and a category; for classes, the last one is rare."""
+    """Targets that follow from a number with gaps and a category; if they are classes, the last is rare."""
     rng = np.random.default_rng(seed)
     plant = rng.choice(["north", "south"], count)
     x = rng.normal(0, 1, count)

@@ -1,4 +1,4 @@
-"""What a model learned of its columns holds for every later row: kinds, categories, derived columns."""
+"""What a model learned about its columns applies to every later row: kinds, categories, derived columns."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_derived_columns(kind: str, value: float) -> None:
     derived = schema.matrix(rows)[:, schema.names.index("new")]
     assert derived[0] == value
     assert np.isnan(derived[2])
-    assert np.isnan(derived[1]) == (kind == "ratio")  # divided by nothing: not known, rather than infinite
+    assert np.isnan(derived[1]) == (kind == "ratio")  # a division by zero is missing rather than infinite
 
 
 def test_a_derived_column_may_be_of_another_and_of_numbers() -> None:

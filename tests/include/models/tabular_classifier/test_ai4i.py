@@ -1,4 +1,4 @@
-"""The simulated machine's table looks like the real one, and is the same every time."""
+"""The simulated table looks like the real one, and is the same every time."""
 
 from __future__ import annotations
 

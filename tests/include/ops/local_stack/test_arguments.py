@@ -1,4 +1,4 @@
-"""What make is given is refused in one sentence, before anything is set up."""
+"""Invalid arguments of make are refused in one sentence, before any set-up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TODAY = date(2026, 11, 29)
 
 
 def said(target: str, **given: str) -> tuple[int, str]:
-    """As make runs it: with nothing but Python, from the checkout's folder."""
+    """Run it as make does: with only Python, from the checkout's folder."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", arguments.__file__, target],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def test_what_cannot_be_used_is_one_sentence_and_status_1(target: str, given: di
         ("run", {"MODEL": "electricity", "DATA": ""}),
         ("promote", {}),
         ("backfill", {"FROM": "2015-06-01", "TO": "2015-06-01", "VERSION": "3"}),
-        ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "README.md"}),  # whether it is CSV, its reader says
+        ("new-model", {"NAME": "abc", "KIND": "binary", "DATA": "README.md"}),  # the reader decides whether it is CSV
         ("infra", {"ENV": "dev"}),
         ("health", {"ENV": ""}),
         ("serve", {"PORT": "8766"}),

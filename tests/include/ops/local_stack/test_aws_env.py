@@ -1,4 +1,4 @@
-"""One file to source: boto3, the AWS CLI and SageMaker's SDKs 2 and 3 talk to the local AWS, as the jobs' role."""
+"""After sourcing one file, boto3, the AWS CLI and SageMaker's SDKs 2 and 3 talk to the local AWS as the jobs' role."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def aws_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _run(aws_env: Path, *command: str) -> str:
-    """In a shell that has a profile and an address of somebody's own, and sources the file."""
+    """In a shell that has its own profile and endpoint, and then sources the file."""
     shell = f'export AWS_PROFILE=theirs AWS_ENDPOINT_URL=http://127.0.0.1:1; . "{aws_env}"; exec "$@"'
     done = subprocess.run(
         ["bash", "-euc", shell, "bash", *command],
@@ -91,7 +91,7 @@ def test_the_aws_cli(aws_env: Path) -> None:
 
 @pytest.mark.slow
 def test_sdk_2(aws_env: Path, tmp_path: Path) -> None:
-    """It goes into no environment that there is."""
+    """It is installed in none of the existing environments."""
     uv, own = str(ROOT / ".venv" / "tools" / "bin" / "uv"), tmp_path / "own"
     subprocess.run([uv, "venv", "--quiet", "--python", _python(ROOT / ".venv" / "jobs"), str(own)], check=True)
     subprocess.run([uv, "pip", "install", "--quiet", "--python", _python(own), "sagemaker==2.257.7"], check=True)

@@ -23,7 +23,7 @@ NO_DATA = {day: f"{day} cannot be scored: daily/x/date={day}/ lacks a.csv." for 
 
 
 class Api:
-    """A run that is in progress for some polls, and may ask a question."""
+    """A run that is in progress for a few polls, and may ask a question."""
 
     def __init__(self, looks: int, asks: bool = False) -> None:
         self.looks, self.asks = looks, asks
@@ -58,7 +58,7 @@ def test_a_backfill_is_followed_with_the_time_that_is_left(monkeypatch: pytest.M
 
 def test_it_is_never_silent_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = followed(monkeypatch, Api(30), [0] * 30, seconds=1)
-    assert len(shown) >= 4, "of thirty seconds in which no day ends"
+    assert len(shown) >= 4, "thirty seconds in which no day ends"
 
 
 def test_what_has_no_bar_says_that_it_goes_on() -> None:
@@ -81,7 +81,7 @@ def test_a_question_is_where_it_can_be_answered(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def previewed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Preview, Asked], Any]:
-    """``make backfill`` up to where it would ask Airflow, of days that the stack says this of."""
+    """``make backfill`` up to its first request to Airflow, for days with this status."""
     monkeypatch.setattr(backfill.stack, "up", lambda *_: None)
     monkeypatch.setattr(backfill, "seed_days", lambda *_: None)
     monkeypatch.setattr(backfill, "AirflowApi", lambda *_: pytest.fail("nothing may be started"))
@@ -117,7 +117,7 @@ def test_a_dry_run_finds_the_day_that_the_run_would_end_with(previewed: Callable
     asked = Asked("electricity", "2015-06-01", "2015-06-03", "champion_at", force=False, dry_run=True)
     with pytest.raises(PlanError, match=r"^2 of 3 days cannot be scored; nothing was started$"):
         previewed(found, asked)
-    assert previewed(found, replace(asked, dry_run=False)), "the others are scored, and the exit status tells"
+    assert previewed(found, replace(asked, dry_run=False)), "the others are scored, and the exit status shows it"
     assert previewed(Preview({}, ["2015-06-03"], {}), asked) is None
 
 

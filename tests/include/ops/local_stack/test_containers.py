@@ -1,4 +1,4 @@
-"""What the seed of docker-compose.yaml finds out about the other containers."""
+"""How docker-compose.yaml's seed learns about the other containers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_service_that_listens_answers() -> None:
 
 def test_a_container_that_never_answers_is_named() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen
+        taken.bind(("127.0.0.1", 0))  # without listening
         with pytest.raises(SeedError, match=r"does not answer after 0 s.*docker compose logs 127\.0\.0\.1"):
             answers("127.0.0.1", taken.getsockname()[1], patience=0)
 

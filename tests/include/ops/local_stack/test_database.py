@@ -15,7 +15,7 @@ from include.ops.local_stack.settings import Settings
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, short: Path) -> Iterator[Settings]:
-    """Of a home with the name that a test asks for; with the socket inside, unless it does."""
+    """A database in a home with the name that a test requests; the socket is inside, unless a name is given."""
     settings = Settings(short / getattr(request, "param", "home"), 1, 2)
     yield settings
     settings.postgres.service(settings.home).stop()
@@ -52,7 +52,7 @@ def test_what_was_committed_survives_stop_and_kill(settings: Settings) -> None:
     assert process is not None
     family = [process, *process.children(recursive=True)]
     process.kill()
-    psutil.wait_procs(family, 10)  # as long as one of them is there, no other server starts on its data
+    psutil.wait_procs(family, 10)  # while one of them lives, no other server starts on its data
     started(settings)
     assert run(settings, "select id from runs") == [(1,)]
 

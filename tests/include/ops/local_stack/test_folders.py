@@ -1,4 +1,4 @@
-"""A folder whatever it is called, and a name for it that every program reads as it is."""
+"""A folder with any name, and an alias that every program reads literally."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ import sqlalchemy
 from include.ops.local_stack.folders import LONGEST, PLAIN, make_folder, plain_name
 from include.ops.local_stack.processes import ProcessError
 
-# what libpq, a URL, a shell or a list in some settings would part, end or decode
+# characters that libpq, URLs, shells or lists in settings would split, end or decode
 ODD_NAMES = [*(f"a{odd}b" for odd in ",;: %?#&=+@'\"$`\\~*ü\n"), "50%41", "it's a, test #1 (50 %) ü", " "]
 
 
@@ -27,7 +27,7 @@ def test_an_odd_or_long_path_gets_a_plain_name(name: str, short: Path, monkeypat
     assert sqlalchemy.make_url(f"postgresql://airflow@/postgres?host={named}").query["host"] == str(named)
     assert sqlalchemy.make_url(f"sqlite:///{named}/mlflow.db").database == f"{named}/mlflow.db"
     try:
-        for _ in range(2):  # nothing is in the way of the next start
+        for _ in range(2):  # nothing blocks the next start
             make_folder(folder)
             (named / "file").touch()
             assert (folder / "file").exists()

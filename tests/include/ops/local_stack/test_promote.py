@@ -1,4 +1,4 @@
-"""What make promote says before it does anything, from what Airflow's API answers."""
+"""What make promote says before it acts, according to Airflow's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated raw data: made once for each version of a simulator, and never half."""
+"""Raw data is generated once per version of a simulator, and never partly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODEL = "predictive_maintenance"
 
 
 def _python(folder: Path, body: str) -> str:
-    """A program in the place of Python: called with -m include.models.<model>.simulate --out FOLDER."""
+    """A program in place of Python: called with -m include.models.<model>.simulate --out FOLDER."""
     program = folder / "python"
     program.write_text(f"#!/bin/sh\n{body}\n")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What make run says, from what Airflow's API answers."""
+"""What make run says, according to Airflow's API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STARTED = "2026-11-21T10:00:00.000000Z"
 
 
 class FakeApi:
-    """A run whose steps change from one look to the next."""
+    """A run with steps that change between polls."""
 
     def __init__(self, looks: list[dict[str, str]], import_errors: dict[str, str] | None = None) -> None:
         self._looks = looks

@@ -12,7 +12,7 @@ OURS = ("AIRFLOW_PORT", "SAGEMAKER_PORT", "LAPTOP_HOME")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """make as a user types it, with none of our variables set before."""
+    """Run make as a user types it, with none of our variables set."""
     environment = {name: value for name, value in os.environ.items() if name not in OURS}
     return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 

@@ -1,5 +1,5 @@
-"""A machine without Python 3.12 is told what to install, in the words of its own system; two set-ups at once, and one
-that was broken off, leave whole environments."""
+"""Without Python 3.12, the user learns what to install on this system; concurrent and interrupted set-ups leave
+complete environments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_machine_without_python_is_told_what_to_install(tmp_path: Path, releas
 
 
 def mac(folder: Path, machine: str) -> Path:
-    """A folder of programs in which the system calls itself a Mac."""
+    """A folder of programs that make the system look like a Mac."""
     tools = folder / "mac"
     tools.mkdir()
     (tools / "uname").write_text(f"#!/bin/bash\n[ $1 = -m ] && echo {machine} || echo Darwin\n")
@@ -70,7 +70,7 @@ esac
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """One in which uv installs nothing, and takes a while."""
+    """A checkout in which uv installs nothing, and takes a while."""
     for name in ("include/ops/local_stack/setup.sh", "include/ops/local_stack/requirements.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -1,4 +1,4 @@
-"""What ``make status`` says, from what the stack's services answer."""
+"""What ``make status`` says, according to the stack's services."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class Answering(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
-    request_queue_size = 64  # all that is asked comes at once; of a connection that is dropped the retry comes too late
+    request_queue_size = 64  # all requests come at the same time; the retry of a dropped connection would come too late
 
 
 @pytest.fixture

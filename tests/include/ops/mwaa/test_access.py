@@ -1,4 +1,4 @@
-"""include/ops/infra/access.yaml, enforced by the local AWS: what the Dags call is allowed, its neighbours are not.
+"""include/ops/infra/access.yaml, enforced by the local AWS: the Dags' calls are allowed, similar ones are not.
 
 ``make iam-test`` checks the runs themselves against it; no Airflow is needed here.
 """
@@ -36,7 +36,7 @@ from tests.include.local_sagemaker.local_server import LocalSageMaker
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
 JOBS = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs"
 OWN = [{"Key": "project", "Value": NAME}]
-# the way in of them all; programs of a serving container and of a person; steps of prepare_data
+# the entry point of all; programs of a serving container and for people; steps of prepare_data
 NO_TASKS = {"cli", "serve", "split_days", "validate_raw_data", "validate_features"}
 WRITTEN = {"S3Output", "OutputDataConfig", "CheckpointConfig", "TransformOutput", "WrittenBy", "Environment"}
 PROGRAMS = {
@@ -88,7 +88,7 @@ def session_of(enforcing: LocalSageMaker, role: str) -> Client:
 
 
 def denied(calls: Calls) -> set[str]:
-    """Names of the calls that IAM refused. That there is no such thing is another answer."""
+    """Names of the calls that IAM refused; "not found" is a different answer."""
     found = set()
     for name, call in calls.items():
         try:
@@ -245,7 +245,7 @@ def test_jobs_write_their_output_and_nothing_else(enforcing: LocalSageMaker) -> 
 def test_the_execution_role_describes_the_alarms_of_production_which_may_take_traffic_back(
     enforcing: LocalSageMaker, role: str
 ) -> None:
-    """SageMaker asks as this role while traffic moves (deployment guardrails need cloudwatch:DescribeAlarms)."""
+    """SageMaker uses this role while traffic moves (deployment guardrails need cloudwatch:DescribeAlarms)."""
     model = load_model("predictive_maintenance").model_copy(update={"name": "m"})
     version = RegisteredVersion(version=1, model_package_arn="arn", artifact=f"s3://{BUCKET}/a", image="i")
     environment = MlEnvironment.model_validate({**json.loads(EXAMPLE), "bucket": BUCKET})
@@ -290,7 +290,7 @@ def test_airflow_registers_and_approves_nothing_and_an_approver_does(enforcing: 
 
 
 def named(request: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
-    """Every S3 URI of a request, and whether what runs writes there."""
+    """Every S3 URI in a request, and whether the job writes there."""
     if isinstance(request, dict):
         for name, inner in request.items():
             yield from named(inner, (*path, name))
@@ -307,7 +307,7 @@ def texts(request: Any) -> Iterator[str]:
 
 
 def requests_of(model: ModelConfig, environment: MlEnvironment) -> Iterator[Request]:
-    """What is asked for of one model: each job and the endpoint."""
+    """All requests for one model: each job and the endpoint."""
     run, artifact = Run(BUCKET, f"train_{model.name}", "r"), registered_artifact(BUCKET, model.name, "etag")
     yield train.prepare_data(model, environment, run)
     yield train.track_model_version(model, environment, run, mlflow_run_id="r", model_package_arn="arn")
@@ -369,7 +369,7 @@ def test_the_role_of_a_model_may_read_and_write_what_its_requests_name(enforcing
                 calls[f"write {key}"] = lambda bucket=bucket, file=file: s3.put_object(Bucket=bucket, Key=file)
             else:
                 calls[f"read {key}"] = lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key)
-    # what the manifests of days, of labels, of requests and of files name, which no request does
+    # named by the manifests of days, labels, requests and files, but by no request
     for key in (
         "daily/m/date=2015-01-01/a.csv",
         "labels/m/date=2015-01-01/a.csv",
@@ -379,12 +379,12 @@ def test_the_role_of_a_model_may_read_and_write_what_its_requests_name(enforcing
         "capture/m-production/AllTraffic/2015/01/01/00/a.jsonl",
     ):
         calls[f"read {key}"] = lambda key=key: s3.get_object(Bucket=BUCKET, Key=key)
-    assert programs == PROGRAMS, "each job of one model is asked for above"
+    assert programs == PROGRAMS, "each job of one model is requested above"
     assert denied(calls) == set()
 
 
 def test_a_job_asks_the_endpoint_of_its_own_model(enforcing: LocalSageMaker) -> None:
-    """A file may be scored by the endpoint in production; ``jobs``, for all models, asks any."""
+    """The production endpoint may score a file; ``jobs``, for all models, calls any endpoint."""
 
     def asked(role: str) -> set[str]:
         runtime = session_of(enforcing, role)("sagemaker-runtime")
@@ -396,7 +396,7 @@ def test_a_job_asks_the_endpoint_of_its_own_model(enforcing: LocalSageMaker) -> 
 
 
 def test_probes_of_production_are_allowed(enforcing: LocalSageMaker) -> None:
-    """``probe`` runs in Airflow, without a job: what it reads, asks, measures and keeps."""
+    """``probe`` runs in Airflow, without a job: what it reads, requests, measures and stores."""
     for make in hosting(client_of(enforcing)("sagemaker"), OWN, name="probed").values():
         make()
     client = session_of(enforcing, "airflow")

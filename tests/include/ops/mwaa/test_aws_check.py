@@ -1,4 +1,4 @@
-"""``make aws-check`` against the local AWS, with an MWAA and quotas as recorded: each step holds, and each can fail."""
+"""``make aws-check`` against the local AWS, with recorded MWAA and quotas: each step passes, and each can fail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Make = Callable[..., AwsCheck]
 
 
 class RecordedQuotas:
-    """Every quota that is asked for, of one size."""
+    """Every requested quota has the same value."""
 
     def __init__(self, value: float) -> None:
         self._value = value
@@ -44,7 +44,7 @@ def outputs(local_aws: LocalSageMaker) -> dict[str, str]:
     for template in ("storage", "network", "access"):
         templates.put(client("cloudformation"), template, TARGET.parameters)
     found = outputs_of(client("cloudformation"), TARGET)
-    for model in model_names():  # as of model.yaml: moto's CloudFormation makes no alarms
+    for model in model_names():  # as model.yaml says: moto's CloudFormation creates no alarms
         group = model.replace("_", "-")
         client("cloudwatch").put_metric_alarm(
             AlarmName=f"ml-check-{group}-approval-not-delivered",
@@ -72,7 +72,7 @@ def check(local_aws: LocalSageMaker, outputs: dict[str, str]) -> Make:
     def make(mwaa: Any = None, quota: float = 100, **changed: str) -> AwsCheck:
         stand_ins = {"mwaa": mwaa or RecordedMwaa(), "service-quotas": RecordedQuotas(quota)}
         real = client_of(local_aws, TARGET.region)
-        # of an image that the local SageMaker has a Python for
+        # an image for which the local SageMaker has a Python
         own = {**outputs, **changed}
         return AwsCheck(TARGET, lambda service: stand_ins.get(service) or real(service), own, patience=60)
 
@@ -135,7 +135,7 @@ def test_an_alert_without_readers_a_lost_event_and_a_failed_job_are_found(
     with pytest.raises(BrokenPromiseError, match="nobody has confirmed"):
         check(Alerts=silent).alarm()
     made = check()
-    made.patience = 0  # no time for an event to arrive
+    made.patience = 0  # too short for an event to arrive
     with pytest.raises(BrokenPromiseError, match="no event came into the queue"):
         made.event()
     with pytest.raises(BrokenPromiseError, match="Failed: "):
@@ -147,7 +147,7 @@ def test_an_alert_without_readers_a_lost_event_and_a_failed_job_are_found(
 def test_what_an_event_needs_is_removed_where_a_step_fails(check: Make, local_aws: LocalSageMaker) -> None:
     client = client_of(local_aws, TARGET.region)
     group = {"ModelPackageGroupName": "ml-check-aws-check"}
-    client("sagemaker").create_model_package_group(**group)  # somebody else's, or of a check that was killed
+    client("sagemaker").create_model_package_group(**group)  # somebody else's, or left by a check that was killed
     with pytest.raises(ClientError):
         check().event()
     client("sagemaker").delete_model_package_group(**group)

@@ -1,4 +1,4 @@
-"""What is uploaded to MWAA: complete, nothing too much, and the same bytes from the same sources."""
+"""The upload to MWAA is complete, has nothing superfluous, and is the same bytes for the same sources."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def clone(target: Path, *, umask: int) -> Path:
-    """A checkout of the sources as they are here, made under another umask and at another time."""
+    """A checkout of these sources with another umask and at another time."""
     names = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
         check=True,
@@ -75,7 +75,7 @@ def test_without_the_internet_packages_are_shipped_with_the_plugins(tmp_path: Pa
     wheel.write_bytes(b"a wheel")
     shipped = build(ROOT, tmp_path / "dist", [wheel])
     with zipfile.ZipFile(shipped.path("plugins")) as archive:
-        assert archive.read(wheel.name) == b"a wheel"  # at the root, where pip is told to look
+        assert archive.read(wheel.name) == b"a wheel"  # at the root, where pip is configured to look
     before, after = (one.path("requirements").read_text() for one in (bundle, shipped))
     assert after == f"--find-links /usr/local/airflow/plugins\n--no-index\n{before}"
     changed = {kind for kind in bundle.manifest["artifacts"] if bundle.sha256(kind) != shipped.sha256(kind)}
@@ -93,7 +93,7 @@ def test_a_changed_file_changes_its_artifact_s_name_and_no_other(tmp_path: Path)
 
 
 def test_other_constraints_are_other_requirements(tmp_path: Path) -> None:
-    """Else an environment would go on with the packages of former ones, until a machine of it is replaced."""
+    """Otherwise an environment would keep the old packages until one of its machines is replaced."""
     root = clone(tmp_path / "clone", umask=0o022)
     before = build(root)
     with (root / "constraints.txt").open("a") as file:

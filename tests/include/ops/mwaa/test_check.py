@@ -1,4 +1,4 @@
-"""The short form of ``make bundle-test``, and that it finds what would break on MWAA."""
+"""The short form of ``make bundle-test``, which must find what would break on MWAA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A deploy against a local AWS, with an MWAA and an Airflow that answer as recorded."""
+"""A deploy against a local AWS, with recorded answers of MWAA and Airflow."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RecordedMwaa:
     import_errors: list[dict[str, str]] = field(default_factory=list)
     stale: set[str] = field(default_factory=set)
     updates: list[dict[str, Any]] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)  # of the environment, one for each look, before it is available
+    statuses: list[str] = field(default_factory=list)  # the environment's status at each poll before it is available
     asked: list[str] = field(default_factory=list)
 
     def get_environment(self, Name: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
@@ -152,7 +152,7 @@ def test_a_first_deploy_does_all_and_a_second_nothing(
     first.apply(plan)
     assert mwaa.updates[0]["PluginsS3Path"] == f"plugins/{bundle.path('plugins').name}"
     assert mwaa.updates[0]["PluginsS3ObjectVersion"] not in ("", "None", "null")
-    assert mwaa.updates[0]["WorkerReplacementStrategy"] == "GRACEFUL", "tasks that run are not broken off"
+    assert mwaa.updates[0]["WorkerReplacementStrategy"] == "GRACEFUL", "running tasks are not interrupted"
     facts = json.loads(mwaa.variables[VARIABLE])
     assert facts["code_hash"] == bundle.code_hash
     assert "@sha256:" in facts["image_uri"]
@@ -174,7 +174,7 @@ def test_only_what_differs_is_uploaded_and_what_is_gone_removed(deployer: Make, 
     plan = deployer(mwaa, bundle).plan()
     assert (plan.upload, plan.remove, plan.update) == (("train.py",), ("old.py",), ())
     deployer(mwaa, bundle).apply(plan)
-    assert len(mwaa.updates) == 1, "Dag files alone restart nothing"
+    assert len(mwaa.updates) == 1, "changed Dag files restart nothing"
     assert deployer(mwaa, bundle).plan().empty
 
 
@@ -242,7 +242,7 @@ def test_an_image_that_was_not_published_is_said(
 
 
 def test_job_code_is_there_whole_or_not_at_all(deployer: Make, bundle: Bundle, aws: Client) -> None:
-    """One object: an upload that was broken off has left nothing."""
+    """One object: an interrupted upload leaves nothing."""
     mwaa = RecordedMwaa()
     deployer(mwaa, bundle).apply(deployer(mwaa, bundle).plan())
     s3, bucket = aws("s3"), "ml-test-ml-123456789012"
@@ -256,7 +256,7 @@ def test_job_code_is_there_whole_or_not_at_all(deployer: Make, bundle: Bundle, a
 def test_an_image_that_sagemaker_would_refuse_is_said(
     deployer: Make, bundle: Bundle, aws: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a current Docker makes unless told otherwise."""
+    """What a current Docker produces by default."""
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
     aws("ecr").put_image(
         repositoryName="ml-test-jobs",

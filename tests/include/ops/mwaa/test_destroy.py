@@ -1,4 +1,4 @@
-"""``make destroy``: all that an environment is goes, after its name was typed, as far as moto goes."""
+"""``make destroy`` removes everything in an environment once its name was typed, as far as moto can show."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ TARGET = Target(name="ml-last", region="eu-north-1", infrastructure={"AlertEmail
 
 @pytest.fixture
 def made(local_aws: LocalSageMaker, aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """Its stacks that keep something, a bucket with objects, an alarm of an endpoint, and others' things."""
+    """Its stacks that retain resources, a bucket with objects, an endpoint's alarm, and other environments'
+    resources."""
     monkeypatch.setattr(destroy, "load_target", lambda name: TARGET)
-    monkeypatch.setattr(destroy, "_airflow", lambda mwaa, name: None)  # moto deletes none that its stack has made
-    monkeypatch.setattr(destroy, "_unprotect", lambda cloudformation, name: None)  # moto protects no stack
+    monkeypatch.setattr(destroy, "_airflow", lambda mwaa, name: None)  # moto deletes none that a stack has created
+    monkeypatch.setattr(destroy, "_unprotect", lambda cloudformation, name: None)  # moto has no stack protection
     aws = client_of(local_aws, TARGET.region)
     for stack, template, values in stacks(TARGET, FACTS):
         if template == "storage":
             templates.put(aws("cloudformation"), template, values, stack)
-    for stack in ("ml-last-model-gone", "ml-lasting-model-gone"):  # of a model that was removed; of somebody else
+    for stack in ("ml-last-model-gone", "ml-lasting-model-gone"):  # a removed model's; somebody else's
         values = {"Name": "ml-last", "Model": "gone", "Group": stack}
         templates.put(aws("cloudformation"), "model", values, stack)
     s3 = aws("s3")
@@ -59,14 +60,14 @@ def test_all_of_it_goes_and_nothing_else(
     for what in ("bucket ml-last-ml-", "1 alarms", "images ml-last", "in 30 days", "stack ml-last-storage"):
         assert what in said
     assert said.index("stack ml-last-model-gone") < said.index("stack ml-last-storage")
-    assert destroy.main(["dev"]) == 1, "nobody is there"
+    assert destroy.main(["dev"]) == 1, "nobody can answer"
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda _: "y")
     assert destroy.main(["dev"]) == 1
     assert "nothing was removed" in capsys.readouterr().out
     assert len(buckets(made)) == 4
     monkeypatch.setattr("builtins.input", lambda _: "ml-last")
-    destroy._bucket(next(name for name in buckets(made) if name != "others"))  # a person has removed one by hand
+    destroy._bucket(next(name for name in buckets(made) if name != "others"))  # somebody has removed one by hand
     assert destroy.main(["dev"]) == 0, capsys.readouterr()
     assert buckets(made) == ["others"]
     assert [alarm["AlarmName"] for alarm in made("cloudwatch").describe_alarms()["MetricAlarms"]] == ["others"]
@@ -90,7 +91,7 @@ def test_what_dags_made_goes_also_where_part_of_it_is_gone_already(
         variant |= {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
-    sagemaker.create_model_package_group(ModelPackageGroupName="electricity", Tags=tags)  # the other's
+    sagemaker.create_model_package_group(ModelPackageGroupName="electricity", Tags=tags)  # the other environment's
     target = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
     target["ResourceId"] = "endpoint/electricity-production/variant/AllTraffic"
     scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
@@ -101,7 +102,7 @@ def test_what_dags_made_goes_also_where_part_of_it_is_gone_already(
         assert f"{kind} electricity-staging" not in said
     assert f"scaling of {target['ResourceId']}" in said
     assert not [one for one in said if "package group" in one]
-    # between the plan and its end, somebody else removes some of it
+    # while it runs, somebody else removes some resources
     scaling.deregister_scalable_target(**target)
     for step in steps:
         if step.says.startswith("endpoint electricity"):

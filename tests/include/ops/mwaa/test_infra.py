@@ -1,4 +1,4 @@
-"""The templates: deployed as far as moto goes, and what has to hold of every policy in them."""
+"""The templates, deployed as far as moto can, and conditions on every policy in them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_outputs_make_a_variable_that_dags_take(deployed: Client) -> None:
 
 
 def substituted(value: Any) -> Any:
-    """As CloudFormation puts it together for ml-dev."""
+    """As CloudFormation assembles it for ml-dev."""
     if isinstance(value, dict) and value.keys() == {"Fn::Sub"}:
         text = value["Fn::Sub"].replace("${Name}", "ml-dev").replace("${AWS::AccountId}", "123456789012")
         assert "${" not in text.replace("${!", "")
@@ -110,7 +110,7 @@ def substituted(value: Any) -> Any:
 
 @pytest.mark.parametrize("model", [name for name in model_names() if load_model(name).scoring])
 def test_a_model_that_scores_has_its_table_of_scores(model: str, aws: Client) -> None:
-    """As Glue takes it, in the database that storage.yaml makes."""
+    """As sent to Glue, in the database that storage.yaml creates."""
     made = [resource["Properties"] for resource in templates.read("scores")["Resources"].values()]
     [table] = [table for table in made if table["TableInput"]["Name"] == f"scores_{model}"]
     assert substituted(table["TableInput"]) == scores_table(load_model(model), "ml-dev-ml-123456789012")
@@ -166,7 +166,7 @@ def test_a_star_for_a_resource_is_for_actions_that_take_none() -> None:
 
 
 def test_endpoints_may_write_where_their_requests_are_captured() -> None:
-    # of the text: what !Sub puts together is not known before it is deployed
+    # of the text: the result of !Sub is unknown before deployment
     policy = templates.path_of("access").read_text().split("Sid: WriteOutput")[1].split("Sid:")[0]
     folder = captured("ml", "endpoint", "AllTraffic").split("/")[3]
     assert f"/{folder}/*" in policy
@@ -208,7 +208,7 @@ def test_a_managed_mlflow_server_needs_its_endpoint(tmp_path: Path) -> None:
 
 
 def test_names_that_are_too_long_together_are_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each may be as long as it is alone: 25 and 40 characters."""
+    """Together, each may still have its maximum length: 25 and 40 characters."""
     monkeypatch.setattr(infra, "model_names", lambda: ["x" * 40])
     assert len(list(stacks(Target(name="ml-12345678ab", region="eu-west-1")))) == len(templates.OF_ENVIRONMENT) + 1
     with pytest.raises(TargetError, match=r"65 characters; AWS takes 64\. Shorten .* by 1\."):
@@ -224,7 +224,7 @@ def test_an_unknown_environment_is_said_with_the_known_ones(capsys: pytest.Captu
 
 @pytest.fixture
 def place(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """An environment of its own in the local AWS, its file filled in."""
+    """A separate environment in the local AWS, with its file filled in."""
     target = Target(name="ml-first", region="ap-south-1", infrastructure={"AlertEmail": "team@company.test"})
     monkeypatch.setattr(infra, "load_target", lambda name: target)
     monkeypatch.setattr(infra, "facts_of", lambda target: FACTS)  # moto has no such prefix lists
@@ -250,7 +250,7 @@ def test_nothing_is_changed_without_a_yes(
     local_aws: LocalSageMaker,
     answer: str | None,
 ) -> None:
-    """What would change is said first; where nobody can be asked, YES=1 is."""
+    """The changes are shown first; if nobody can be asked, YES=1 is required."""
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: answer is not None))
     monkeypatch.setattr("builtins.input", lambda question: answer if "ml-first-storage" in question else "y")
     assert main(["dev"]) == 1
@@ -276,7 +276,7 @@ def test_a_stack_that_imports_what_is_not_exported_yet_does_not_stop_the_others(
 
 
 def test_a_first_creation_that_failed_is_made_again(local_aws: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As AWS leaves it: ROLLBACK_COMPLETE, which cannot be updated."""
+    """In the state that AWS leaves: ROLLBACK_COMPLETE, which cannot be updated."""
     cloudformation = client_of(local_aws, "ap-south-1")("cloudformation")
     values = {"Name": "ml-again", "AlertEmail": "team@company.test"}
     assert templates.put(cloudformation, "storage", values) == "created"
@@ -292,7 +292,7 @@ def test_a_first_creation_that_failed_is_made_again(local_aws: LocalSageMaker, m
 
 
 def test_what_a_stack_is_made_of_can_be_made_again() -> None:
-    """A fixed name and Retain would be left by a first creation that failed, and block the second forever."""
+    """With a fixed name and Retain, a failed first creation would leave it behind and block the second forever."""
     for template in ALL:
         for name, resource in templates.read(template)["Resources"].items():
             assert resource.get("DeletionPolicy") in (None, "RetainExceptOnCreate", "Delete"), (template, name)
@@ -304,13 +304,13 @@ def test_an_update_says_what_it_changes_first(local_aws: LocalSageMaker) -> None
     templates.put(cloudformation, "storage", values)
     changes, drifted = templates.changes(cloudformation, "storage", values)
     assert not [line for line in changes if line.startswith(("modify", "REPLACE", "add"))]
-    assert [line.split(" (")[0] for line in drifted] == ["drift is not known"], "moto does not look for it"
+    assert [line.split(" (")[0] for line in drifted] == ["drift is not known"], "moto does not check it"
     protected = cloudformation.describe_stacks(StackName="ml-change-storage")["Stacks"][0]
     assert protected.get("EnableTerminationProtection") is True
 
 
 class Drifted:
-    """CloudFormation's answers once a bucket was changed by hand."""
+    """CloudFormation's answers after a bucket was changed by hand."""
 
     def __init__(self) -> None:
         self._states = ["DETECTION_IN_PROGRESS", "DETECTION_COMPLETE"]
@@ -377,7 +377,7 @@ def test_logs_are_kept_for_a_year_those_that_are_there_before_too(local_aws: Loc
 def test_a_log_outside_sagemaker_is_kept_encrypted_and_written_by_its_own_role_alone(
     template: str, group: str, name: str, writer: str
 ) -> None:
-    """Of the text: what !Ref and !Sub put together is not known before it is deployed."""
+    """Of the text: the result of !Ref and !Sub is unknown before deployment."""
     text = templates.path_of(template).read_text()
     made = templates.read(template)["Resources"]
     assert made[group]["Properties"]["RetentionInDays"] == infra.LOG_DAYS
@@ -390,7 +390,7 @@ def test_a_log_outside_sagemaker_is_kept_encrypted_and_written_by_its_own_role_a
         for action in actions_of(statement)
         if action.startswith("logs:")
     ]
-    assert of_logs == [(writer, "logs:CreateLogStream"), (writer, "logs:PutLogEvents")], "nobody makes other groups"
+    assert of_logs == [(writer, "logs:CreateLogStream"), (writer, "logs:PutLogEvents")], "no other groups are created"
     allowed = text.split("[logs:CreateLogStream, logs:PutLogEvents]\n")[1].splitlines()[0]
     assert allowed.strip() == f"Resource: !GetAtt {group}.Arn"
 
@@ -399,7 +399,7 @@ def test_lambda_logs_into_its_own_group_and_keeps_what_it_says_of_each_file() ->
     function = templates.read("inbox")["Resources"]["InboxFunction"]["Properties"]
     text = templates.path_of("inbox").read_text().split("      LoggingConfig:")[1].split("      Environment:")[0]
     assert "LogGroup: !Ref InboxLog\n" in text
-    # without them the runtime drops what is less than a warning, which the line for each file is
+    # without them the runtime drops messages below a warning, such as the line for each file
     assert (function["LoggingConfig"]["LogFormat"], function["LoggingConfig"]["ApplicationLogLevel"]) == (
         "JSON",
         "INFO",
@@ -407,7 +407,7 @@ def test_lambda_logs_into_its_own_group_and_keeps_what_it_says_of_each_file() ->
 
 
 def test_what_a_version_was_made_of_outlives_the_version() -> None:
-    """Replaced raw data, code and results of runs are kept for years, what can be made again for months."""
+    """Replaced raw data, code and results of runs are kept for years, whatever can be recreated for months."""
     storage = templates.read("storage")
     assert storage["Parameters"]["VersionsOfDataDays"]["Default"] >= 1825
     rules = storage["Resources"]["MlBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]

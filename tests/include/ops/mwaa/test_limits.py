@@ -1,4 +1,4 @@
-"""AWS's limits on the templates that neither cfn-lint nor moto checks, with the longest names that are allowed."""
+"""AWS's limits on the templates that neither cfn-lint nor moto checks, with the longest allowed names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST = {
 
 
 class _WithTags(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
-    """!Sub with the longest values, any other short form as a text that is about as long."""
+    """!Sub with the longest values, any other short form as a text of about that length."""
 
 
 def _short_form(loader: yaml.SafeLoader, form: str, node: yaml.Node) -> Any:
@@ -79,7 +79,7 @@ def rules(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_security_groups_are_described_in_the_characters_of_ec2() -> None:
-    """No apostrophe, for one: EC2 refuses the rule, and the stack is rolled back."""
+    """No apostrophe, for example: EC2 would refuse the rule, and the stack would be rolled back."""
     found = [
         (template, name, str(rule.get("Description", rule.get("GroupDescription"))))
         for template in ALL

@@ -1,4 +1,4 @@
-"""Proofs run beside a stack that a person keeps, and beside each other."""
+"""Proofs run beside a user's stack, and beside each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_proof_has_its_folder_to_itself(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_proof_takes_its_own_ports(
     proof: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The ports of ``make up`` are held, as by a stack that a person keeps running."""
+    """The ports of ``make up`` are taken, as by a user's running stack."""
     used: list[tuple[int, int]] = []
 
     class SeenError(Exception):

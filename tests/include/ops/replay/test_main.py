@@ -1,4 +1,4 @@
-"""What a replay refuses before it trains anything; its world is stood in for."""
+"""What a replay refuses before it trains anything; its world is a stand-in."""
 
 from __future__ import annotations
 

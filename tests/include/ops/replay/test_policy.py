@@ -1,4 +1,4 @@
-"""A policy's life: in what order days are scored, judged and trained after; jobs and S3 are stood in for."""
+"""A policy's life: the order in which days are scored, judged and followed by trainings; jobs and S3 are stand-ins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STARTED: TrainingConf = {"started_by": "monitor", "must_learn": "1998-01-02"}
 
 @dataclass
 class Told(Life):
-    """A life that writes down what it does; the days in ``drifted`` start a training."""
+    """A life that records its steps; the days in ``drifted`` start a training."""
 
     drifted: tuple[str, ...] = ()
     done: list[str] = field(default_factory=list)

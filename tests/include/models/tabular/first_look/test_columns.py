@@ -1,4 +1,4 @@
-"""What is said of a column of which not all cells are plain numbers or moments, and what would be declared."""
+"""What is reported about columns with cells that are not plain numbers or moments, and what would be declared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def but(word: str, every: int = 40) -> Cells:
     return lambda row: word if row % every == 3 else row / 4 + 1
 
 
-# each with what is said of it, and what would be declared
+# each with the report about it, and what would be declared
 NEARLY: dict[str, tuple[Cells, str, str]] = {
     "below": (but("<0.5"), "a number but for 8 of 300 rows ('<0.5'), a limit", "null_words: [<0.5]"),
     "above": (but("> 100"), "('> 100'), a limit", "null_words: ['> 100']"),
@@ -118,7 +118,7 @@ def test_what_a_person_has_to_say_is_said_and_left(asked: Look, taken: Look, nam
     for look in (asked, taken):
         assert said in said_of(look, name)
         assert shown(look.columns[name]) == "{kind: string}"
-        assert name in look.offers, "of a column in doubt no row is known by it"
+        assert name in look.offers, "a doubtful column does not identify rows"
     assert declared == "{kind: string}" or declared in said_of(asked, name)
 
 

@@ -1,4 +1,4 @@
-"""Columns that are suspected of being known only with the target, and those that are merely good."""
+"""Columns suspected of being known only together with the target, and those that are merely good."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ RNG = np.random.default_rng(1)
 
 
 def test_a_failed_or_not_beside_the_kind_of_failure_is_suspected() -> None:
-    """As in predictive maintenance data that is published: the flag is not set for a few of the failures, and is set
-    for a few machines that did not fail."""
+    """As in published predictive maintenance data: the flag is missing for a few failures, and set for a few machines
+    that did not fail."""
     kind = RNG.choice(["none", "heat", "power", "strain"], 10_000, p=[0.965, 0.015, 0.01, 0.01])
     flag = (kind != "none").astype(int)
     flag[RNG.choice(np.flatnonzero(flag), 15, replace=False)] = 0
@@ -22,7 +22,7 @@ def test_a_failed_or_not_beside_the_kind_of_failure_is_suspected() -> None:
 
 
 def test_sensors_of_which_some_values_are_met_with_rare_labels_alone_are_not() -> None:
-    """As where rooms are occupied: bright or warm values come with people alone, and the sensors are still harmless."""
+    """As with room occupancy: only people bring bright or warm values, but the sensors are still harmless."""
     people = RNG.choice([0, 1, 2, 3], 5_000, p=[0.8, 0.08, 0.07, 0.05])
     light = np.where(people > 0, RNG.integers(0, 160, 5_000), RNG.integers(0, 40, 5_000))
     warm = np.round(25 + 0.4 * people + RNG.normal(0, 0.3, 5_000), 1)
@@ -45,7 +45,7 @@ def test_a_flag_of_one_way_to_the_rare_class_is() -> None:
 
 
 def test_how_long_something_was_watched_until_it_happened_is() -> None:
-    """As in data of survivals: who was watched to the end was not arrested, but for a few in the last week."""
+    """As in survival data: those observed to the end were not arrested, except for a few in the last week."""
     arrested = RNG.random(432) < 0.26
     week = np.where(arrested, RNG.integers(1, 52, 432), 52)
     week[np.flatnonzero(arrested)[:3]] = 52

@@ -1,4 +1,4 @@
-"""What ``make new-model`` says of a file that it has never seen: nearly numbers and times, and how it is written."""
+"""What ``make new-model`` reports about an unknown file: near-numbers and near-times, and the file's format."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def file_of(
     end: str = "\n",
     encoding: str = "utf-8",
 ) -> Path:
-    """A file with a column of these cells, one of digits and a target that the digits tell."""
+    """A file with a column of these cells, a column of digits and a target that follows from the digits."""
     lines = [header.replace(",", delimiter)]
     for row in range(ROWS):
         digit = row * 7919 % 10

@@ -1,16 +1,16 @@
-"""What people would try: files that are published, of which a few lines each are here, with invented names of people.
+"""Files that people would try: a few lines each of public files, with invented names of people.
 
 By the packages that ship them: vega-datasets (birdstrikes.csv, stocks.csv, zipcodes.csv, github.csv), lifelines
 (canadian_senators.csv, lymph_node.csv, ACTG175.csv), statsmodels (anes96.csv, modechoice.csv, co2.csv), mlxtend
 (wine.csv).
 
-Whole, on a local stack, files went through new-model (ASSUME=yes), run, promote, a backfill of two to five days and
-serve, whose example request was answered, without an edit of model.yaml: penguins.csv and penguins-raw.csv
+These complete files went through new-model (ASSUME=yes), run, promote, a backfill of two to five days and serve (with
+its example request) on a local stack, without any edit of model.yaml: penguins.csv and penguins-raw.csv
 (palmerpenguins; the species), seattle-weather.csv (vega-datasets; the weather), gbsg2.csv (cens), lung.csv (status),
 dd.csv (duration) and stanford_heart.csv (event) of lifelines, boston_housing.csv (mlxtend; without a header),
-macrodata.csv (unemp) and engel.csv (foodexp) of statsmodels. A gate rejected two more, as it should: rossi.csv
-(lifelines; arrest), whose weeks nearly tell the arrest, and us-employment.csv (vega-datasets; nonfarm_change), where no
-model is better than the mean.
+macrodata.csv (unemp) and engel.csv (foodexp) of statsmodels. A gate correctly rejected two more: rossi.csv (lifelines;
+arrest), in which weeks almost determine the arrest, and us-employment.csv (vega-datasets; nonfarm_change), for which no
+model beats the mean.
 """
 
 from __future__ import annotations
