@@ -1,6 +1,7 @@
 # Every target does its own set-up; 'make help' lists them. AIRFLOW_PORT, SAGEMAKER_PORT, MLFLOW_PORT, LAPTOP_HOME, KAFKA
-# (brokers, as host:port) and START_UP (aws: jobs and endpoints start as slowly as on AWS), given on the command line or
-# in the environment, reach the programs as they are.
+# (brokers, as host:port), SCHEDULES (1: unpaused Dags of models also run by the clock; read when Airflow starts) and
+# START_UP (aws: jobs and endpoints start as slowly as on AWS), given on the command line or in the environment, reach
+# the programs as they are.
 #
 # A value that a person gives is text, never code: recipes read it from the environment, as "$$MODEL". $(MODEL) would have
 # make expand what is in it, and the shell read its quotes.
@@ -71,7 +72,7 @@ notebooks: ## run the notebooks of docs/notebooks on the stack of 'make up'; one
 	@PYTHONPATH=. .venv/jobs/bin/python tests/notebooks.py docs/notebooks/*.ipynb
 
 .PHONY: up
-up: ## start Airflow and the local SageMaker
+up: ## start Airflow and the local SageMaker; SCHEDULES=1 for runs by the clock of unpaused Dags, off unless given
 	@$(setup) airflow jobs local_sagemaker
 	@$(local_stack).stack up
 
@@ -106,7 +107,7 @@ bundle: ## build the artifacts for MWAA in dist/, byte for byte reproducible
 	@$(program).ops.mwaa.bundle
 
 .PHONY: compose-up
-compose-up: ## start the stack in containers: [PROFILES="mlflow kafka online"]
+compose-up: ## start the stack in containers: [PROFILES="mlflow kafka online"] [SCHEDULES=1]
 	@include/ops/local_stack/compose.sh up
 
 .PHONY: compose-down

@@ -68,7 +68,7 @@ def _runbooks(found: Mapping[str, Any]) -> Iterator[str]:
 def _when(schedule: Any) -> str:
     from airflow.sdk import Asset
 
-    from sagemaker_jobs.timetables import WHEN_TRIGGERED
+    from sagemaker_jobs.schedules import WHEN_TRIGGERED
 
     asset = getattr(schedule, "asset_condition", None)
     if isinstance(asset, Asset) and hasattr(schedule, "timetable"):

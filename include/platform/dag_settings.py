@@ -16,7 +16,8 @@ from include.platform.environment import ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify_failure
 from sagemaker_jobs.retries import SageMakerRetryPolicy
-from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable
+from sagemaker_jobs.schedules import schedules_are_off
+from sagemaker_jobs.timetables import Arguments, DailyAndOnEventTimetable, DailyTimetable
 
 if TYPE_CHECKING:
     from airflow.sdk.api.datamodels._generated import DagRunType
@@ -57,10 +58,16 @@ def next_time_only(cron: str | None) -> CronTriggerTimetable | DailyTimetable:
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0)) if cron else when_triggered()
 
 
+def trained(cron: str | None) -> CronTriggerTimetable | DailyTimetable:
+    """``next_time_only``, unless schedules are off."""
+    off = cron is not None and schedules_are_off()
+    return DailyTimetable(None, off=True) if off else next_time_only(cron)
+
+
 def daily(cron: str | None) -> DailyTimetable:
     """A daily schedule (UTC) whose runs are about days. ``cron``: when the day that ended is run; None: days run only
     in backfills and on request."""
-    return DailyTimetable(_delay(cron))
+    return DailyTimetable(**_times(cron))
 
 
 def scores_asset(model: str) -> Asset:
@@ -70,14 +77,14 @@ def scores_asset(model: str) -> Asset:
 
 def daily_and_when_scored(cron: str | None, model: str) -> DailyAndOnEventTimetable:
     """``daily``, plus a run for a day whenever that day's scores of the model are published."""
-    return DailyAndOnEventTimetable(assets=scores_asset(model), delay=_delay(cron))
+    return DailyAndOnEventTimetable(assets=scores_asset(model), **_times(cron))
 
 
-def _delay(cron: str | None) -> timedelta | None:
+def _times(cron: str | None) -> Arguments:
     if cron is None:
-        return None
+        return {"delay": None, "off": False}
     minute, hour, *_ = cron.split()
-    return timedelta(hours=int(hour), minutes=int(minute))
+    return {"delay": timedelta(hours=int(hour), minutes=int(minute)), "off": schedules_are_off()}
 
 
 FOR_ANY_MODEL = "Any model"

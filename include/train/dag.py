@@ -43,7 +43,7 @@ from functools import partial
 from airflow.sdk import DAG, Asset, XComArg, chain, dag, task
 
 from include.models.config import ModelConfig, files
-from include.platform.dag_settings import NO_BACKFILLS, next_time_only, of_model, with_form
+from include.platform.dag_settings import NO_BACKFILLS, of_model, trained, with_form
 from include.platform.python_task import python_task
 from include.train import form, tasks
 from sagemaker_jobs.processing import ProcessingJobOperator, VerdictOperator
@@ -56,7 +56,7 @@ def train_dag(model: ModelConfig) -> DAG:
 
     @dag(
         **of_model("train", model, does="Train, evaluate and register", runbook=__doc__),
-        schedule=next_time_only(model.schedule.train),
+        schedule=trained(model.schedule.train),
         allowed_run_types=NO_BACKFILLS,
         catchup=False,
         max_active_runs=1,

@@ -17,6 +17,7 @@ from model_console.costs import usd_per_month
 from model_console.store import Index
 from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import Json
+from sagemaker_jobs.schedules import WHY_OFF, schedules_are_off
 
 LONGEST_BACKFILL = 3660  # days
 TRAININGS = 5  # the newest, whose cost is averaged
@@ -139,6 +140,8 @@ def confirmation(model: str, action: str, started: str) -> str:
     button = next((button for button in buttons(model) if button.action == action), None)
     if button is None:
         return ""
+    if action == "resume" and schedules_are_off():
+        return f"The Dags of {model} are on, and run on request and on events. {WHY_OFF}."
     if action in {"pause", "resume"}:
         return f"The schedules of {model} are {'off' if action == 'pause' else 'on'}."
     return f"{button.label}: run {started} of {button.dag_id} has started."

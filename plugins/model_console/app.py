@@ -27,6 +27,7 @@ from model_console.settings import NotConfiguredError, settings
 from model_console.store import SHOWN, Store, store
 from sagemaker_jobs.kinds import Json
 from sagemaker_jobs.links import local_endpoint
+from sagemaker_jobs.schedules import WHY_OFF, schedules_are_off
 
 Api = Annotated[AirflowApi, Depends(api_of)]
 Data = Annotated[Store, Depends(store)]
@@ -302,7 +303,8 @@ async def _require_readable(api: AirflowApi, model: str) -> None:
 
 
 def _page(request: Request, template: str, **shown: Any) -> HTMLResponse:
-    body = _templates().get_template(template).render(request=request, root=_root(request), **shown)
+    off = WHY_OFF if schedules_are_off() else ""
+    body = _templates().get_template(template).render(request=request, root=_root(request), off=off, **shown)
     return HTMLResponse(body, headers=_headers(POLICY))
 
 

@@ -11,6 +11,7 @@ from model_console.costs import Jobs, Line
 from model_console.store import Index
 from sagemaker_jobs.account import account, total_usd
 from sagemaker_jobs.kinds import Json
+from sagemaker_jobs.schedules import OFF, WHEN_TRIGGERED
 
 VERBS = ("train", "score", "deploy", "monitor")
 TREND_DAYS = 30
@@ -165,7 +166,8 @@ def _state(index: Index, champion: Json | None, late: int | None, failed: int) -
 
 def days_late(score: Json, last_day: str | None, today: date) -> int | None:
     """How many days the last scored day lags behind yesterday; None if the schedule is off or nothing was scored."""
-    if not score or score.get("is_paused") or not score.get("timetable_summary") or last_day is None:
+    by_clock = score.get("timetable_summary") not in {None, "", WHEN_TRIGGERED, OFF}
+    if not by_clock or score.get("is_paused") or last_day is None:
         return None
     return max(0, (today - timedelta(days=1) - date.fromisoformat(last_day)).days)
 

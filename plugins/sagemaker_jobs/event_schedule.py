@@ -12,7 +12,7 @@ from airflow.timetables.simple import PartitionedAssetTimetable
 from pendulum import DateTime, instance
 
 from sagemaker_jobs.kinds import Json
-from sagemaker_jobs.timetables import DailyTimetable, delay_of
+from sagemaker_jobs.timetables import DailyTimetable, arguments_of, summary_with_asset
 
 
 class DailyAndOnEventSchedule(PartitionedAssetTimetable):
@@ -23,25 +23,25 @@ class DailyAndOnEventSchedule(PartitionedAssetTimetable):
 
     Args:
         assets: the Asset; its events' partition keys are ISO dates.
-        delay: as of ``DailyTimetable``.
+        delay, off: as of ``DailyTimetable``.
     """
 
     # PartitionedAssetTimetable lacks these: Airflow schedules and backfills nothing without them
     periodic = True
 
-    def __init__(self, *, assets: Any, delay: timedelta | None = timedelta()) -> None:
+    def __init__(self, *, assets: Any, delay: timedelta | None = timedelta(), off: bool = False) -> None:
         super().__init__(assets=assets)
-        self._daily = DailyTimetable(delay)
+        self._daily = DailyTimetable(delay, off=off)
         self.can_be_scheduled = self._daily.can_be_scheduled
         self.description = f"{self._daily.description}, and when its Asset is updated"
 
     @property
     def summary(self) -> str:
-        return f"{self._daily.summary}, Asset" if self.can_be_scheduled else "Asset"
+        return summary_with_asset(self._daily.summary)
 
     @classmethod
     def deserialize(cls, data: Json) -> DailyAndOnEventSchedule:
-        return cls(assets=decode_asset_like(data["asset_condition"]), delay=delay_of(data))
+        return cls(assets=decode_asset_like(data["asset_condition"]), **arguments_of(data))
 
     def serialize(self) -> Json:
         return super().serialize() | self._daily.serialize()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import Asset
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
@@ -11,11 +11,11 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import DateTime, duration
 
 from sagemaker_jobs.kinds import Json
+from sagemaker_jobs.schedules import OFF, WHEN_TRIGGERED, WHY_OFF
 
 if TYPE_CHECKING:
     from airflow.serialization.definitions.assets import SerializedAssetBase
 
-WHEN_TRIGGERED = "when triggered"
 EASTERNMOST = 13  # hours before UTC, in New Zealand's summer
 
 
@@ -31,28 +31,33 @@ class DailyTimetable(CronDataIntervalTimetable):
 
     Args:
         delay: less than a day; None: no run starts on its own.
+        off: no run starts on its own here, though it would elsewhere.
     """
 
-    def __init__(self, delay: timedelta | None = timedelta()) -> None:
+    def __init__(self, delay: timedelta | None = timedelta(), *, off: bool = False) -> None:
         super().__init__("0 0 * * *", timezone="UTC")
-        self._delay = delay
-        self.can_be_scheduled = delay is not None
+        self._delay, self._off = delay, off
+        self.can_be_scheduled = delay is not None and not off
+        if not self.can_be_scheduled:
+            self.description = f"{WHY_OFF}: runs when triggered" if off else "When triggered"
         if delay is None:
-            self.description = "When triggered"
             return
         if not timedelta() <= delay < timedelta(days=1):
             raise ValueError(f"delay is {delay}; allowed is from 0 to less than a day")
         minutes = int(delay.total_seconds() // 60)
-        self.description = f"Daily at {minutes // 60:02}:{minutes % 60:02} UTC, for the day that ended"
+        if not off:
+            self.description = f"Daily at {minutes // 60:02}:{minutes % 60:02} UTC, for the day that ended"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DailyTimetable) and other._delay == self._delay
+        return isinstance(other, DailyTimetable) and (other._delay, other._off) == (self._delay, self._off)
 
     def __hash__(self) -> int:
-        return hash(self._delay)
+        return hash((self._delay, self._off))
 
     @property
     def summary(self) -> str:
+        if self._off:
+            return OFF
         if self._delay is None:
             return WHEN_TRIGGERED
         minutes = int(self._delay.total_seconds() // 60)
@@ -60,15 +65,15 @@ class DailyTimetable(CronDataIntervalTimetable):
 
     @classmethod
     def deserialize(cls, data: Json) -> DailyTimetable:
-        return cls(delay_of(data))
+        return cls(**arguments_of(data))
 
     def serialize(self) -> Json:
-        return {"delay": None if self._delay is None else self._delay.total_seconds()}
+        return {"delay": None if self._delay is None else self._delay.total_seconds(), "off": self._off}
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        if self._delay is None and not restriction.catchup:
+        if not self.can_be_scheduled and not restriction.catchup:
             return None  # the scheduler asks; a backfill catches up
         days = TimeRestriction(
             restriction.earliest and midnight_meant(restriction.earliest),
@@ -95,13 +100,13 @@ class DailyAndOnEventTimetable(DailyTimetable):
 
     Args:
         assets: the Asset; its events' partition keys are ISO dates.
-        delay: as of ``DailyTimetable``.
+        delay, off: as of ``DailyTimetable``.
     """
 
     partitioned = True
 
-    def __init__(self, *, assets: Asset, delay: timedelta | None = timedelta()) -> None:
-        super().__init__(delay)
+    def __init__(self, *, assets: Asset, delay: timedelta | None = timedelta(), off: bool = False) -> None:
+        super().__init__(delay, off=off)
         self._assets = assets
         self.description = f"{self.description}, and when its Asset is updated"
 
@@ -113,7 +118,7 @@ class DailyAndOnEventTimetable(DailyTimetable):
 
     @property
     def summary(self) -> str:
-        return "Asset" if self._delay is None else f"{super().summary}, Asset"
+        return summary_with_asset(super().summary)
 
     def serialize(self) -> Json:
         from airflow.serialization.encoders import encode_asset_like
@@ -127,9 +132,21 @@ class DailyAndOnEventTimetable(DailyTimetable):
         return DailyAndOnEventSchedule.deserialize(data)
 
 
-def delay_of(serialized: Json) -> timedelta | None:
+def summary_with_asset(daily: str) -> str:
+    return "Asset" if daily == WHEN_TRIGGERED else f"{daily}, Asset"
+
+
+class Arguments(TypedDict):
+    """Of a ``DailyTimetable``."""
+
+    delay: timedelta | None
+    off: bool
+
+
+def arguments_of(serialized: Json) -> Arguments:
     seconds = serialized["delay"]
-    return None if seconds is None else timedelta(seconds=seconds)
+    # a Dag that an earlier version serialized lacks ``off``
+    return {"delay": None if seconds is None else timedelta(seconds=seconds), "off": serialized.get("off", False)}
 
 
 def midnight_meant(moment: DateTime) -> DateTime:

@@ -24,6 +24,7 @@ from include.monitor.dag import monitor_dag
 from include.platform.catalogue import usable_models
 from include.score.dag import score_dag
 from include.train.dag import train_dag
+from sagemaker_jobs import schedules
 from sagemaker_jobs.retries import SageMakerRetryPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,11 +318,19 @@ def test_days_are_backfilled_and_of_other_dags_it_is_said_that_they_are_not(dag:
     assert is_about_days or "backfill" not in dag.allowed_run_types
 
 
+@pytest.mark.parametrize("off", [False, True])
 @pytest.mark.parametrize("make", [train_dag, score_dag, monitor_dag, deploy_dag])
-def test_a_model_without_schedules_can_be_backfilled_and_starts_nothing(make: Callable[[ModelConfig], DAG]) -> None:
+def test_a_model_without_schedules_can_be_backfilled_and_starts_nothing(
+    make: Callable[[ModelConfig], DAG], monkeypatch: pytest.MonkeyPatch, *, off: bool
+) -> None:
+    """Whether model.yaml has none or, on a laptop, none is on."""
     model = load_model("predictive_maintenance")
-    never = model.schedule.model_copy(update=dict.fromkeys(("train", "score", "monitor")))
-    found = DagSerialization.from_dict(DagSerialization.to_dict(make(model.model_copy(update={"schedule": never}))))
+    if off:
+        monkeypatch.setenv(schedules.VARIABLE, schedules.OFF)
+    else:
+        never = model.schedule.model_copy(update=dict.fromkeys(("train", "score", "monitor")))
+        model = model.model_copy(update={"schedule": never})
+    found = DagSerialization.from_dict(DagSerialization.to_dict(make(model)))
     assert found.timetable.periodic
     assert not found.timetable.can_be_scheduled
     assert found.next_dagrun_info(last_automated_run_info=None) is None

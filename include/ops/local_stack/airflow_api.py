@@ -45,6 +45,9 @@ class AirflowApi:
     def dags(self) -> list[Json]:
         return list(self._get("/dags", limit=1000)["dags"])
 
+    def unpaused(self) -> list[Json]:
+        return list(self._get("/dags", paused=False, limit=100)["dags"])
+
     def dag_ids(self) -> list[str]:
         return [dag["dag_id"] for dag in self.dags()]
 

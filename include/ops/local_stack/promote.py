@@ -221,6 +221,7 @@ def show(summary: Json, settings: Settings, console: Console) -> None:
 def _say_next(summary: Json, console: Console) -> None:
     if summary.get("next"):
         console.print(f"next: {summary['next']}", highlight=False, markup=False, soft_wrap=True)
+        console.print("      its price on AWS: the same with DRY_RUN=1", highlight=False)
 
 
 def _is_in_service(sagemaker: SageMakerClient, endpoint: str) -> bool:
@@ -332,6 +333,7 @@ def main(argv: list[str] | None = None) -> int:
             _say_next(summary, console)
             return 0
         show(summary, settings, console)
+        training.show_next_runs(settings, console)
         return 1 if summary["state"] == "failed" else 0
 
     return carry_out(work, console, PromotionError)

@@ -22,6 +22,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from include.deploy.serving_modes import mode_of
 from include.models.config import load_model, model_names
 from include.models.config.judging import told_of_suspects
 from include.ops import Json
@@ -32,6 +33,7 @@ from include.ops.local_stack.command import carry_out, write_summary
 from include.ops.local_stack.processes import ProcessError, wait_until
 from include.ops.local_stack.seed import raw_files, seed
 from include.ops.local_stack.settings import BUCKET, REGION, Settings
+from include.ops.local_stack.status import next_runs
 from include.platform.run_folders import Run
 
 FINISHED = ("success", "failed")
@@ -205,6 +207,17 @@ def show(outcome: Outcome, settings: Settings, console: Console) -> None:
         console.print(f"{title:20}{link}", highlight=False, markup=False, soft_wrap=True)
     if outcome.next_step:
         console.print(f"next: {outcome.next_step}", highlight=False, markup=False, soft_wrap=True)
+    if summary["model_package_arn"]:
+        model = load_model(summary["dag_id"].removeprefix("train_"))
+        usd = mode_of(model).monthly_usd(model.serving, REGION)
+        costs = mode_of(model).unknown_cost(model.serving, REGION) if usd is None else f"about {usd:.0f} USD a month"
+        console.print(f"      its endpoint costs, on AWS: {costs}; nothing here", highlight=False, soft_wrap=True)
+
+
+def show_next_runs(settings: Settings, console: Console) -> None:
+    """What now starts without being asked, and when."""
+    for line in next_runs(AirflowApi(settings.airflow_url, settings.login).unpaused()):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:
@@ -291,6 +304,7 @@ def main(argv: list[str] | None = None) -> int:
         outcome = run(settings, arguments.model, arguments.data, console, force=arguments.force)
         write_summary(settings, "run-summary.json", outcome.summary)
         show(outcome, settings, console)
+        show_next_runs(settings, console)
         return 0 if outcome.summary["state"] == "success" else 1
 
     return carry_out(work, console)

@@ -20,6 +20,7 @@ from include.ops.local_stack.database import Postgres
 from include.ops.local_stack.folders import plain_name
 from include.platform.code_bundle import git_commit
 from sagemaker_jobs.names import environment_name
+from sagemaker_jobs.schedules import OFF
 from sagemaker_jobs.waiting import JOB_WAIT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -238,9 +239,12 @@ class Settings:
             "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             # how late the end of a task may be noticed, in seconds
             "workers": {"min_heartbeat_interval": "1"},
-            # no job of a small training is deferred, whose end would be noticed seconds later and by another process;
-            # tests that are about waiting set it as it is on AWS
-            "sagemaker_jobs": {"job_wait": os.environ.get(JOB_WAIT_VARIABLE, "20")},
+            "sagemaker_jobs": {
+                # no job of a small training is deferred, whose end would be noticed seconds later and by another
+                # process; tests that are about waiting set it as it is on AWS
+                "job_wait": os.environ.get(JOB_WAIT_VARIABLE, "20"),
+                "schedules": os.environ.get("SCHEDULES") or OFF,
+            },
             "usage_data_collection": {"enabled": "False"},
             "model_console": {"bucket": BUCKET, "region": REGION},
         }

@@ -24,6 +24,7 @@ from include.ops.local_stack.settings import BUCKET, Settings, SettingsError
 from include.ops.screen import screen
 from include.platform.borders import model_group
 from include.platform.storage import production_history, split_uri
+from sagemaker_jobs.schedules import OFF, WHY_OFF
 
 PATIENCE = 1.0  # seconds
 VERBS = ("train", "score", "deploy", "monitor")
@@ -35,6 +36,7 @@ class Found:
 
     runs: list[Json] = field(default_factory=list)  # newest first
     questions: list[Json] = field(default_factory=list)
+    unpaused: list[Json] = field(default_factory=list)  # Dags
     versions: dict[str, list[Json]] = field(default_factory=dict)  # by model, newest first
     production: dict[str, Json] = field(default_factory=dict)  # the open entry of a model's history
     silent: list[str] = field(default_factory=list)
@@ -46,11 +48,11 @@ def ask(settings: Settings, models: list[str]) -> Found:
     with httpx.Client(base_url=settings.sagemaker_url, timeout=PATIENCE, trust_env=False) as local:
         found = Found()
         with ThreadPoolExecutor(8) as pool:
-            runs, questions = pool.submit(api.newest_runs), pool.submit(api.open_questions)
+            runs, questions, unpaused = map(pool.submit, (api.newest_runs, api.open_questions, api.unpaused))
             versions = {model: pool.submit(_versions, local, model) for model in models}
             production = {model: pool.submit(_in_production, local, model) for model in models}
         try:
-            found.runs, found.questions = runs.result(), questions.result()
+            found.runs, found.questions, found.unpaused = runs.result(), questions.result(), unpaused.result()
         except httpx.HTTPError as error:
             found.silent.append(f"Airflow ({error})")
         try:
@@ -89,7 +91,7 @@ def show(settings: Settings, processes: list[Service], console: Console) -> None
         return
     found = ask(settings, models)
     console.print(_table(models, found, datetime.now(UTC)))
-    for line in waiting(settings, found):
+    for line in (*waiting(settings, found), *next_runs(found.unpaused)):
         console.print(line, soft_wrap=True)
     for name in found.silent:
         console.print(f"{name} did not answer within {PATIENCE:g} s", style="yellow", soft_wrap=True)
@@ -143,6 +145,14 @@ def waiting(settings: Settings, found: Found) -> list[str]:
         address = f"{settings.airflow_url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/required_actions"
         lines.append(f"waits for you: {question['subject']} {address}")
     return lines or ([] if found.silent else ["nothing waits for a decision"])
+
+
+def next_runs(unpaused: list[Json]) -> list[str]:
+    """What starts without being asked, and when; or why nothing of a model does."""
+    due = sorted((dag["next_dagrun_run_after"], dag["dag_id"]) for dag in unpaused if dag.get("next_dagrun_run_after"))
+    lines = [f"runs on its own: {dag_id}, next {moment[:16].replace('T', ' ')} UTC" for moment, dag_id in due]
+    are_off = any((dag.get("timetable_summary") or "").split(",")[0] == OFF for dag in unpaused)
+    return [*lines, *([f"{WHY_OFF}: unpaused Dags run when triggered"] if are_off else [])]
 
 
 def main() -> None:

@@ -110,9 +110,18 @@ def test_a_failed_run_counts_and_a_drift_is_worse() -> None:
     assert state(index(), failing) == "failing"
 
 
-def test_a_schedule_that_is_off_is_never_late() -> None:
-    paused = Dags(by_id={"score_pumps": dag("score_pumps", is_paused=True)})
-    assert row("pumps", index(days={"2026-01-01": day(1)}), paused, TODAY, JOBS).days_late is None
+@pytest.mark.parametrize(
+    ("says", "late"),
+    [
+        ({}, 331),
+        ({"is_paused": True}, None),
+        ({"timetable_summary": "off"}, None),
+        ({"timetable_summary": "when triggered"}, None),
+    ],
+)
+def test_a_schedule_that_is_off_is_never_late(says: dict[str, Any], late: int | None) -> None:
+    dags = Dags(by_id={"score_pumps": dag("score_pumps", **says)})
+    assert row("pumps", index(days={"2026-01-01": day(1)}), dags, TODAY, JOBS).days_late == late
 
 
 def test_what_waits_are_questions_and_versions_nobody_decided_about() -> None:

@@ -10,7 +10,8 @@ from airflow.sdk import Asset
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from pendulum import DateTime
 
-from sagemaker_jobs.timetables import WHEN_TRIGGERED, DailyAndOnEventTimetable, DailyTimetable, midnight_meant
+from sagemaker_jobs.schedules import WHEN_TRIGGERED
+from sagemaker_jobs.timetables import DailyAndOnEventTimetable, DailyTimetable, midnight_meant
 
 AT_TWO = DailyTimetable(timedelta(hours=2))
 
@@ -132,9 +133,32 @@ def test_what_is_only_triggered_is_backfilled_and_never_started_by_the_scheduler
     assert (triggered.summary, AT_TWO.summary) == (WHEN_TRIGGERED, "0 2 * * *")
 
 
+def test_what_is_off_here_is_backfilled_as_where_it_is_on() -> None:
+    off = DailyTimetable(timedelta(hours=2), off=True)
+    asked = TimeRestriction(pendulum.datetime(2022, 3, 1), None, catchup=False)
+    assert off.next_dagrun_info(last_automated_data_interval=None, restriction=asked) is None
+    backfilled = TimeRestriction(pendulum.datetime(2022, 3, 1), None, catchup=True)
+    of_a_backfill = [
+        each.next_dagrun_info(last_automated_data_interval=None, restriction=backfilled) for each in (off, AT_TWO)
+    ]
+    assert of_a_backfill[0] == of_a_backfill[1] is not None
+    assert (off.can_be_scheduled, off.periodic, off.summary) == (False, True, "off")
+    assert "SCHEDULES=1" in off.description
+    with_asset = DailyAndOnEventTimetable(assets=Asset("scores"), delay=timedelta(hours=2), off=True)
+    as_the_scheduler_has_it = DailyAndOnEventTimetable.deserialize(with_asset.serialize())
+    assert with_asset.summary == as_the_scheduler_has_it.summary == "off, Asset"
+    assert (as_the_scheduler_has_it.can_be_scheduled, as_the_scheduler_has_it.periodic) == (False, True)
+
+
+def test_a_dag_that_an_earlier_version_wrote_is_read() -> None:
+    assert DailyTimetable.deserialize({"delay": 7200.0}) == AT_TWO
+
+
+@pytest.mark.parametrize("off", [False, True])
 @pytest.mark.parametrize("delay", [None, timedelta(), timedelta(hours=2, minutes=30)])
-def test_a_timetable_survives_the_way_through_the_database(delay: timedelta | None) -> None:
-    made = DailyTimetable(delay)
+def test_a_timetable_survives_the_way_through_the_database(delay: timedelta | None, *, off: bool) -> None:
+    made = DailyTimetable(delay, off=off)
+    assert made != DailyTimetable(delay, off=not off)
     assert DailyTimetable.deserialize(made.serialize()) == made
     assert made != DailyTimetable(timedelta(hours=3))
     assert made != "another kind"

@@ -7,6 +7,7 @@ import pytest
 from include.models.config import Kafka
 from include.ops.local_stack.settings import ROOT, Settings, SettingsError
 from include.platform.environment import MlEnvironment
+from sagemaker_jobs import schedules
 
 OURS = ("AIRFLOW_PORT", "SAGEMAKER_PORT", "LAPTOP_HOME")
 
@@ -64,3 +65,11 @@ def test_airflow_forks_safely_on_macos(system: str, proxies: str | None, monkeyp
     variables = Settings.from_environment().airflow_environment()
     assert variables.get("NO_PROXY") == proxies
     assert ("OBJC_DISABLE_INITIALIZE_FORK_SAFETY" in variables) == (system == "darwin")
+
+
+def test_schedules_are_off_on_a_laptop_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCHEDULES", raising=False)
+    assert Settings.from_environment().airflow_environment()[schedules.VARIABLE] == schedules.OFF
+    monkeypatch.setenv("SCHEDULES", "1")
+    monkeypatch.setenv(schedules.VARIABLE, Settings.from_environment().airflow_environment()[schedules.VARIABLE])
+    assert not schedules.schedules_are_off()

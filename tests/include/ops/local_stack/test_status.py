@@ -37,6 +37,7 @@ ANSWERS: dict[str, Any] = {
     "/auth/token": {"access_token": "t"},
     "/api/v2/dags/~/dagRuns": {"dag_runs": [RUN, {**RUN, "state": "success"}]},
     "/api/v2/dags/~/dagRuns/~/hitlDetails": {"hitl_details": [QUESTION]},
+    "/api/v2/dags": {"dags": [{"dag_id": "score_x", "timetable_summary": "off", "next_dagrun_run_after": None}]},
     f"/_local/s3/{BUCKET}/production/{MODEL}/history.json": {"entries": ENTRIES},
 }
 
@@ -103,6 +104,7 @@ def test_models_last_runs_and_what_waits(
     form = f"http://127.0.0.1:{port}/dags/deploy_{MODEL}/runs/manual__1/tasks/approve_production/required_actions"
     assert f"waits for you: Version 3 into production? {form}" in said
     assert f"http://127.0.0.1:{port}/_local/" in said
+    assert "'make down up SCHEDULES=1'" in said
     assert "MLflow           http://127.0.0.1:5001   (once started with: make mlflow)" in said
 
 
@@ -116,6 +118,14 @@ def test_mlflows_pages_are_where_they_are_said_to_be(tmp_path: Path, monkeypatch
         assert dict(services.addresses(Settings(tmp_path, 1, 1)))["MLflow"] == "http://127.0.0.1:5999"
     finally:
         stub.stop()
+
+
+def test_what_starts_without_being_asked_is_named_with_its_time() -> None:
+    due = {"timetable_summary": "0 3 * * 1", "next_dagrun_run_after": "2026-11-30T03:00:00Z"}
+    asleep = {"dag_id": "deploy_x", "timetable_summary": "Asset", "next_dagrun_run_after": None}
+    assert status.next_runs([asleep, {"dag_id": "train_x", **due}]) == [
+        "runs on its own: train_x, next 2026-11-30 03:00 UTC"
+    ]
 
 
 def test_what_does_not_answer_is_named(running: Service, tmp_path: Path) -> None:
