@@ -67,9 +67,15 @@ def test_airflow_forks_safely_on_macos(system: str, proxies: str | None, monkeyp
     assert ("OBJC_DISABLE_INITIALIZE_FORK_SAFETY" in variables) == (system == "darwin")
 
 
-def test_schedules_are_off_on_a_laptop_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("given", "are_off"),
+    [(None, True), ("", True), ("0", True), ("No", True), ("off", True), ("1", False), ("on", False)],
+)
+def test_schedules_are_off_on_a_laptop_unless_asked_for(
+    given: str | None, are_off: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SCHEDULES", raising=False)
-    assert Settings.from_environment().airflow_environment()[schedules.VARIABLE] == schedules.OFF
-    monkeypatch.setenv("SCHEDULES", "1")
+    if given is not None:
+        monkeypatch.setenv("SCHEDULES", given)
     monkeypatch.setenv(schedules.VARIABLE, Settings.from_environment().airflow_environment()[schedules.VARIABLE])
-    assert not schedules.schedules_are_off()
+    assert schedules.schedules_are_off() == are_off
