@@ -264,9 +264,10 @@ def main(argv: list[str] | None = None) -> None:
     training = read_training_run(arguments.training)
     train, edges = scan_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
     evaluated = evaluate(config, candidate, production, test, tables, profile, train, refits, training)
+    measures = Measures(config, test, evaluated.truth, tables)
     evaluated = replace(
         evaluated,
-        chosen=beside_usual(config, candidate, arguments.features, tables) if arguments.usual else None,
+        chosen=beside_usual(measures, candidate, evaluated.measured, arguments.features) if arguments.usual else None,
         changed=changes(config, candidate, production[0].model, gates) if production else None,
         mlflow=tracking.wait_for(tracking.address(training.get("mlflow_run_id"))),
     )

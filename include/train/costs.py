@@ -1,15 +1,27 @@
-"""Estimates the cost of a training: from its last jobs, or from model.yaml's limits if there are none."""
+"""What a training costs: estimated from its last jobs, or from model.yaml's limits if there are none; and summed up."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypedDict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from airflow.sdk import Context
 
 from include.models.config import Compute, ModelConfig
-from include.platform.costs import Spent
+from include.platform.costs import Spent, spent, spent_of
 from include.platform.environment import MlEnvironment
 from include.train.requests import require_tuning
-from sagemaker_jobs.account import account
+from sagemaker_jobs.account import account, total_usd
+from sagemaker_jobs.kinds import JobResult
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+log = logging.getLogger(__name__)
+
+JOBS = ("prepare_data", "cut_data", "prepare_shards", "merge_shards", "train_model", "tune_model", "evaluate_model")
 
 
 class Estimate(TypedDict):
@@ -22,7 +34,7 @@ class Estimate(TypedDict):
 def estimate(
     model: ModelConfig,
     environment: MlEnvironment,
-    spent: Mapping[str, Spent],
+    known: Mapping[str, Spent],
     *,
     tune: bool,
     instance_type: str | None,
@@ -31,11 +43,11 @@ def estimate(
     """Estimates the cost of a training's jobs in USD.
 
     Args:
-        spent: the model's jobs of some months, oldest first.
+        known: the model's jobs of some months, oldest first.
         instance_type: the training's, from the form.
         shared: whether several machines prepare the data.
     """
-    last = {job["task_id"]: job["seconds"] for job in spent.values()}
+    last = {job["task_id"]: job["seconds"] for job in known.values()}
     total, guessed = 0.0, []
     for task_id, used, most in _jobs(model, environment, tune=tune, instance_type=instance_type, shared=shared):
         seconds = last.get(task_id)
@@ -72,3 +84,21 @@ def _jobs(
     each = longest(model.training, model.training.instance_count)
     yield ("tune_model", training, each * require_tuning(model).max_jobs) if tune else ("train_model", training, each)
     yield "evaluate_model", processing, longest(model.processing)
+
+
+def sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3: S3Client) -> None:
+    """Logs the run's actual and estimated cost. Its last job may not be recorded yet."""
+    task_instance = context["ti"]
+    results: dict[str, JobResult | None] = {task_id: task_instance.xcom_pull(task_ids=task_id) for task_id in JOBS}
+    jobs = {
+        result["name"]: spent_of(result, task_instance.dag_id, task_instance.run_id, task_id)
+        for task_id, result in results.items()
+        if result and result.get("billable_seconds")
+    }
+    kept = spent(s3, environment.bucket, model.name, datetime.now(UTC), months=2)
+    jobs |= {name: job for name, job in kept.items() if job["run_id"] == task_instance.run_id}
+    expected = task_instance.xcom_pull(task_ids="plan_training", key="estimate") or {}
+    actual = total_usd(job["usd"] for job in jobs.values())
+    summary = {"estimated_usd": expected.get("usd"), "actual_usd": actual, "jobs": len(jobs)}
+    task_instance.xcom_push(key="costs", value=summary)
+    log.info("%(jobs)d jobs: estimated %(estimated_usd)s USD, actual %(actual_usd)s USD", summary)

@@ -25,7 +25,7 @@ from include.models.config.judging import (
 )
 from include.models.config.results import Evaluation
 from include.platform.clients import s3_client, sagemaker_client
-from include.platform.costs import above_budget, spent, spent_of
+from include.platform.costs import above_budget, spent
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
 from include.platform.notifications import notify
@@ -57,15 +57,12 @@ from include.train.form import given_hyperparameters
 from include.train.lineage import lineage_of
 from include.train.links import links
 from include.train.repeats import digest_of, ingredients, read_last, shared_by_machines, what_changed, write_last
-from sagemaker_jobs.account import total_usd
 from sagemaker_jobs.kinds import JobResult
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 log = logging.getLogger(__name__)
-
-JOBS = ("prepare_data", "cut_data", "prepare_shards", "merge_shards", "train_model", "tune_model", "evaluate_model")
 
 
 class RegisteredPackage(TypedDict):
@@ -152,7 +149,8 @@ def prepare_data(model: ModelConfig, context: Context) -> Request:
     """
     model, environment, run = _begin(model, context)
     begin_checks(environment, run)
-    return requests.prepare_data(model, environment, run, **_window(context), must_learn=_must_learn(context))
+    must_learn = context["params"]["must_learn"]
+    return requests.prepare_data(model, environment, run, **_window(context), must_learn=must_learn)
 
 
 def cut_data(model: ModelConfig, context: Context) -> Request:
@@ -169,7 +167,8 @@ def prepare_shards(model: ModelConfig, context: Context) -> Request:
 def merge_shards(model: ModelConfig, context: Context) -> Request:
     model, environment, run, _ = _pinned(model, context)
     begin_checks(environment, run)
-    return requests.merge_shards(model, environment, run, **_window(context), must_learn=_must_learn(context))
+    must_learn = context["params"]["must_learn"]
+    return requests.merge_shards(model, environment, run, **_window(context), must_learn=must_learn)
 
 
 def step(model: ModelConfig, request: Callable[[ModelConfig, MlEnvironment, Run], Request]) -> Callable[..., Request]:
@@ -332,25 +331,7 @@ def record_training(model: ModelConfig, context: Context) -> None:
     registered = context["ti"].xcom_pull(task_ids="register_model")
     outcome = f"registered version {registered['version']}" if registered else "missed its gates"
     write_last(s3, environment, model, run, made_of, outcome)
-    _sum_up(model, context, environment, s3)
-
-
-def _sum_up(model: ModelConfig, context: Context, environment: MlEnvironment, s3: S3Client) -> None:
-    """Logs the run's actual and estimated cost. Its last job may not be recorded yet."""
-    task_instance = context["ti"]
-    results: dict[str, JobResult | None] = {task_id: task_instance.xcom_pull(task_ids=task_id) for task_id in JOBS}
-    jobs = {
-        result["name"]: spent_of(result, task_instance.dag_id, task_instance.run_id, task_id)
-        for task_id, result in results.items()
-        if result and result.get("billable_seconds")
-    }
-    kept = spent(s3, environment.bucket, model.name, datetime.now(UTC), months=2)
-    jobs |= {name: job for name, job in kept.items() if job["run_id"] == task_instance.run_id}
-    expected = task_instance.xcom_pull(task_ids="plan_training", key="estimate") or {}
-    actual = total_usd(job["usd"] for job in jobs.values())
-    summary = {"estimated_usd": expected.get("usd"), "actual_usd": actual, "jobs": len(jobs)}
-    task_instance.xcom_push(key="costs", value=summary)
-    log.info("%(jobs)d jobs: estimated %(estimated_usd)s USD, actual %(actual_usd)s USD", summary)
+    costs.sum_up(model, context, environment, s3)
 
 
 def _begin(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnvironment, Run]:
@@ -374,11 +355,6 @@ def _pinned(model: ModelConfig, context: Context) -> tuple[ModelConfig, MlEnviro
 
 def _window(context: Context) -> dict[str, str | None]:
     return {name: context["params"][name] for name in ("data_from", "data_to")}
-
-
-def _must_learn(context: Context) -> str | None:
-    day: str | None = context["params"]["must_learn"]
-    return day
 
 
 def _raw_data(model: ModelConfig, environment: MlEnvironment, s3: S3Client) -> list[RawFile]:

@@ -20,10 +20,9 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from include.models import trees
+from include.models import boosting, trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
-from include.models.rounds import feval
 
 SEXES = ("F", "I", "M")
 PARTS = ("value", "low", "high")  # one file each
@@ -94,17 +93,17 @@ def _learn(
     rows, boosters = design(train.features), {}
     for name, objective in objectives.items():
         data = lgb.Dataset(rows.to_numpy(), train.target, feature_name=rows.columns)
-        held_out, stop = [], []
+        held_out, is_value = None, name == "value"
         if validation:
-            held_out = [lgb.Dataset(design(validation.features), validation.target, reference=data)]
-            stop = [lgb.early_stopping(patience, verbose=False)] if name == "value" else []
-        tell = feval() if name == "value" else None
-        try:
-            boosters[name] = lgb.train(
-                {**parameters, **objective}, data, rounds[name], valid_sets=held_out, callbacks=[*stop], feval=tell
-            )
-        except lgb.basic.LightGBMError as error:
-            raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
+            held_out = lgb.Dataset(design(validation.features), validation.target, reference=data)
+        boosters[name] = boosting.train(
+            {**parameters, **objective},
+            data,
+            rounds[name],
+            held_out,
+            patience=patience if is_value else 0,
+            telling=is_value,
+        )
     return boosters
 
 

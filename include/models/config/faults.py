@@ -10,12 +10,12 @@ inconclusive on one day shows on the next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from functools import reduce
 from math import log, sqrt
 from statistics import fmean, median, pstdev
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
 from .chance import probability
 from .clock import SHIFTS, gains_of_shifts
@@ -70,7 +70,7 @@ class Fault:
     column: str | None
     kind: Kind
     found: str
-    segments: Sequence[str] = ()
+    segments: Sequence[str] = field(default_factory=list)
     days: int = 1
 
     @property
@@ -83,14 +83,7 @@ class Fault:
         return f"{self.where}: {self.found}" + (f" ({some}{more})" if some else "")
 
     def as_json(self) -> FaultJson:
-        return {
-            "table": self.table,
-            "column": self.column,
-            "kind": self.kind,
-            "found": self.found,
-            "segments": list(self.segments),
-            "days": self.days,
-        }
+        return cast("FaultJson", asdict(self))
 
 
 def faults_of(reference: Reference, day: str, profiles: Mapping[str, DayProfile]) -> list[Fault]:

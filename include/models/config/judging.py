@@ -134,19 +134,15 @@ def told_of_chosen(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     if not chosen:
         return []
     both = {"validation": chosen["validation"], "test": chosen["test"]}
-    measured = [
-        f"{one['difference']:.4g} on {split} (95 % {one['low']:.4g} to {one['high']:.4g})"
-        for split, one in both.items()
-        if one
-    ]
+    measured = [f"{_apart(one)} on {split}" for split, one in both.items() if one]
     beyond = all(one is not None and one["low"] > 0 for one in both.values())
-    verdict = "beyond noise on both" if beyond else "not beyond noise on both: model.yaml's own are as good a choice"
+    verdict = "better beyond noise on both" if beyond else "not better beyond noise on both: keep model.yaml's own"
     named = ", ".join(f"{name} {text}" for name, text in chosen["hyperparameters"].items())
     if not measured:
         return [f"Chosen hyperparameters ({named}): {model.champion.metric} has no value to compare model.yaml's by"]
     return [
-        f"Chosen hyperparameters ({named}) against model.yaml's: {model.champion.metric} better by "
-        f"{' and '.join(measured)}, {verdict}"
+        f"Chosen hyperparameters ({named}) against model.yaml's: {model.champion.metric} is "
+        f"{' and '.join(measured)}; {verdict}"
     ]
 
 

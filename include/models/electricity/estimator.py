@@ -7,19 +7,18 @@ model loses as the market drifts, and regains by retraining.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from include.models import trees
+from include.models.boosting import contributions, importance, load, save
+from include.models.boosting import train as train_booster
 from include.models.config import Scalar
 from include.models.electricity.features import PLACE, STATE
-from include.models.interface import Array, Contributions, Examples
-from include.models.rounds import feval
+from include.models.interface import Array, Examples
 
-FILE = "model.txt"
+__all__ = ["contributions", "describe", "fit", "importance", "load", "predict", "refit", "save"]
 
 
 def fit(train: Examples, validation: Examples, hyperparameters: Mapping[str, Scalar]) -> lgb.Booster:
@@ -39,14 +38,10 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
     parameters |= {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbose": -1, "num_threads": 1}
     parameters |= {"objective": "binary", "metric": "binary_logloss"}
     data = lgb.Dataset(train.features.select(names).to_numpy(), train.target, feature_name=names)
-    held_out, stop = [], []
+    held_out = None
     if validation:
-        held_out = [lgb.Dataset(validation.features.select(names), validation.target, reference=data)]
-        stop = [lgb.early_stopping(patience, verbose=False)]
-    try:
-        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop], feval=feval())
-    except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
+        held_out = lgb.Dataset(validation.features.select(names), validation.target, reference=data)
+    return train_booster(parameters, data, rounds, held_out, patience=patience)
 
 
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
@@ -54,25 +49,5 @@ def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
     return np.column_stack([1 - up, up])
 
 
-def contributions(model: lgb.Booster, features: pl.DataFrame, labels: Array | None) -> Contributions:
-    names = model.feature_name()
-    return trees.contributions(model, names, features.select(names).to_numpy(), labels)
-
-
-def save(model: lgb.Booster, folder: Path) -> None:
-    """LightGBM's text format, up to the best round."""
-    model.save_model(folder / FILE, num_iteration=model.best_iteration)
-
-
-def load(folder: Path) -> lgb.Booster:
-    return lgb.Booster(model_file=folder / FILE)
-
-
 def describe(model: lgb.Booster) -> dict[str, Scalar]:
     return {"trees": model.num_trees(), "features_used": len(model.feature_name())}
-
-
-def importance(model: lgb.Booster) -> dict[str, float]:
-    """Total gain of each feature's splits."""
-    gains = model.feature_importance("gain")
-    return {name: float(gain) for name, gain in zip(model.feature_name(), gains, strict=True)}

@@ -22,12 +22,12 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from include.models import trees
+from include.models import boosting, trees
 from include.models.config import Scalar
 from include.models.interface import Array, Contributions, Examples
 from include.models.rounds import feval
 
-FOREST_FILE, BOOSTER_FILE = "model.skops", "model.txt"
+FOREST_FILE = "model.skops"
 # Skops rejects types that are neither on its own list of safe types nor on this one. Tree is not on skops' list because
 # a forged tree can point outside its arrays; _require_sound checks before the trees are used.
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]
@@ -89,12 +89,8 @@ def _boost(train: Examples, validation: Examples, hyperparameters: Mapping[str, 
         "verbose": -1,
     }
     data = lgb.Dataset(train.features.to_numpy(), train.target, feature_name=train.features.columns)
-    tell = feval()
-    looked_at = [lgb.Dataset(validation.features, validation.target, reference=data)] if tell else []
-    try:
-        return lgb.train(parameters, data, int(hyperparameters["trees"]), valid_sets=looked_at, feval=tell)
-    except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
+    looked_at = lgb.Dataset(validation.features, validation.target, reference=data) if feval() else None
+    return boosting.train(parameters, data, int(hyperparameters["trees"]), looked_at)
 
 
 def predict(model: Fitted, features: pl.DataFrame) -> Array:
@@ -125,7 +121,7 @@ def save(model: Fitted, folder: Path) -> None:
             _same_bytes(skops.io.dumps({"pipeline": model.model, "features": model.features}))
         )
     else:
-        model.model.save_model(folder / BOOSTER_FILE)
+        boosting.save(model.model, folder)
 
 
 def _same_bytes(dumped: bytes) -> bytes:
@@ -150,8 +146,8 @@ def load(folder: Path) -> Fitted:
         skops.io.exceptions.UntrustedTypesFoundException: the file holds a type that is not trusted.
         ValueError: its trees point outside themselves.
     """
-    if (folder / BOOSTER_FILE).exists():
-        booster = lgb.Booster(model_file=folder / BOOSTER_FILE)
+    if (folder / boosting.FILE).exists():
+        booster = boosting.load(folder)
         return Fitted(booster, booster.feature_name())
     content: Kept = skops.io.load(folder / FOREST_FILE, trusted=TRUSTED)
     forest = content["pipeline"][-1]

@@ -11,19 +11,20 @@ Deterministic: the same data, hyperparameters and number of threads give the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 
 from include.models import trees
+from include.models.boosting import contributions, importance, load, save
+from include.models.boosting import train as train_booster
 from include.models.config import Scalar
-from include.models.interface import Array, Contributions, Examples
-from include.models.rounds import feval
+from include.models.interface import Array, Examples
 from include.models.tabular.large_table import learned_from
 
-FILE = "model.txt"
+__all__ = ["contributions", "describe", "fit", "importance", "load", "predict", "refit", "save"]
+
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
 
 
@@ -49,14 +50,8 @@ def _learn(train: Examples, validation: Examples | None, hyperparameters: Mappin
         weight=(1 / shares[train.target]) ** balance,
         feature_name=train.features.columns,
     )
-    held_out, stop = [], []
-    if validation:
-        held_out = [lgb.Dataset(validation.features, validation.target, reference=data)]
-        stop = [lgb.early_stopping(patience, verbose=False)]
-    try:
-        return lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=[*stop], feval=feval())
-    except lgb.basic.LightGBMError as error:
-        raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
+    held_out = lgb.Dataset(validation.features, validation.target, reference=data) if validation else None
+    return train_booster(parameters, data, rounds, held_out, patience=patience)
 
 
 def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
@@ -64,25 +59,5 @@ def predict(model: lgb.Booster, features: pl.DataFrame) -> Array:
     return trees.in_blocks(features, lambda rows: model.predict(rows.to_numpy(), num_threads=threads))
 
 
-def contributions(model: lgb.Booster, features: pl.DataFrame, labels: Array | None) -> Contributions:
-    names = model.feature_name()
-    return trees.contributions(model, names, features.select(names).to_numpy(), labels)
-
-
-def save(model: lgb.Booster, folder: Path) -> None:
-    """LightGBM's text format, up to the best round."""
-    model.save_model(folder / FILE, num_iteration=model.best_iteration)
-
-
-def load(folder: Path) -> lgb.Booster:
-    return lgb.Booster(model_file=folder / FILE)
-
-
 def describe(model: lgb.Booster) -> dict[str, Scalar]:
     return {"best_iteration": model.best_iteration, "trees": model.num_trees()}
-
-
-def importance(model: lgb.Booster) -> dict[str, float]:
-    """Total gain of each feature's splits."""
-    gains = model.feature_importance("gain")
-    return {name: float(gain) for name, gain in zip(model.feature_name(), gains, strict=True)}

@@ -9,7 +9,7 @@ Deterministic: the same data, hyperparameters and number of threads give the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,12 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from include.models import trees
+from include.models import boosting, trees
 from include.models.config import ModelConfig, Scalar
 from include.models.interface import Array, Contributions, Examples
-from include.models.rounds import feval
 from include.models.tabular.large_table import learned_from
 from include.models.tabular.schema import Schema, infer
 
-FILE = "model.txt"
 FEW_ROWS = 64  # up to here, starting threads costs more than they save
 
 
@@ -65,16 +63,11 @@ class TabularEstimator:
             categorical_feature=schema.categories,
             params={"verbose": -1},
         )
-        held_out = []
+        held_out = None
         if validation:
             columns = schema.table(validation.features)
-            held_out = [lgb.Dataset(columns, validation.target, reference=data, feature_name=names)]
-        stop: list[Callable[..., object]] = [lgb.early_stopping(patience, verbose=False)] if patience else []
-        try:
-            booster = lgb.train(parameters, data, rounds, valid_sets=held_out, callbacks=stop, feval=feval())
-        except lgb.basic.LightGBMError as error:
-            raise ValueError(f"LightGBM rejects the hyperparameters {dict(hyperparameters)}: {error}") from error
-        return TabularModel(booster, schema)
+            held_out = lgb.Dataset(columns, validation.target, reference=data, feature_name=names)
+        return TabularModel(boosting.train(parameters, data, rounds, held_out, patience=patience), schema)
 
     def predict(self, model: TabularModel, features: pl.DataFrame) -> Array:
         threads = 1 if len(features) <= FEW_ROWS else 0  # 0: as many as there are cores
@@ -89,10 +82,10 @@ class TabularEstimator:
     def save(self, model: TabularModel, folder: Path) -> None:
         """The schema, and LightGBM's text format up to the best round."""
         model.schema.save(folder)
-        model.booster.save_model(folder / FILE, num_iteration=model.booster.best_iteration or None)
+        boosting.save(model.booster, folder)
 
     def load(self, folder: Path) -> TabularModel:
-        return TabularModel(lgb.Booster(model_file=folder / FILE), Schema.load(folder))
+        return TabularModel(boosting.load(folder), Schema.load(folder))
 
     def describe(self, model: TabularModel) -> dict[str, Scalar]:
         dropped = [f"{column.name} ({column.dropped})" for column in model.schema.columns if column.dropped]

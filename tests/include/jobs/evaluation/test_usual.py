@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from include.jobs.evaluation.measuring import NOTHING, Answers, Measures
 from include.jobs.evaluation.usual import beside_usual
 from include.jobs.features.feature_table import examples
 from include.jobs.serving.artifact import LoadedModel
@@ -42,8 +43,11 @@ def test_a_worse_choice_is_worse_on_both_splits(tmp_path: Path) -> None:
     for name, count in (("train", 900), ("validation", 300), ("test", 300)):
         (tmp_path / name).mkdir()
         rows(count).write_parquet(tmp_path / name / "features.parquet")
-    assert beside_usual(CONFIG, candidate(tmp_path), tmp_path, {}) is None, "they are model.yaml's"
-    found = beside_usual(CONFIG, candidate(tmp_path, num_boost_round=10), tmp_path, {})
+    test = pl.read_parquet(tmp_path / "test" / "features.parquet")
+    measures = Measures(CONFIG, test, examples(CONFIG, test), {})
+    usual, worse = candidate(tmp_path), candidate(tmp_path, num_boost_round=10)
+    assert beside_usual(measures, usual, NOTHING, tmp_path) is None, "they are model.yaml's"
+    found = beside_usual(measures, worse, measures.of_predictions(Answers.of(worse, test)), tmp_path)
     assert found
     assert found["hyperparameters"] == {"num_boost_round": "10 for 1000"}
     for one in (found["validation"], found["test"]):

@@ -253,7 +253,7 @@ def test_a_suspected_leak_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("low", "said"),
-    [(0.001, "beyond noise on both"), (-0.001, "not beyond noise on both: model.yaml's own are as good a choice")],
+    [(0.001, "better beyond noise on both"), (-0.001, "not better beyond noise on both: keep model.yaml's own")],
 )
 def test_tuning_is_better_than_model_yaml_on_both_splits_or_says_that_it_is_not(
     model: ModelConfig, low: float, said: str
@@ -273,9 +273,12 @@ def test_tuning_is_better_than_model_yaml_on_both_splits_or_says_that_it_is_not(
         "test": {**compared, "low": low},
     }
     assert told_of_chosen(model, {"metrics": {}, "champion": None, "chosen": chosen}) == [
-        f"Chosen hyperparameters (num_leaves 15 for 31) against model.yaml's: {model.champion.metric} better by 0.01 "
-        f"on validation (95 % 0.002 to 0.02) and 0.01 on test (95 % {low} to 0.02), {said}"
+        f"Chosen hyperparameters (num_leaves 15 for 31) against model.yaml's: {model.champion.metric} is better by "
+        f"0.01 (95 % 0.002 to 0.02) on validation and better by 0.01 (95 % {low} to 0.02) on test; {said}"
     ]
+    worse: Comparison = {**compared, "difference": -0.01, "low": -0.02, "high": 0.002}
+    (told,) = told_of_chosen(model, {"metrics": {}, "champion": None, "chosen": {**chosen, "test": worse}})
+    assert "and worse by 0.01 (95 % -0.002 to 0.02) on test; not better beyond noise" in told
     assert told_of_chosen(model, {"metrics": {}, "champion": None, "chosen": None}) == []
 
 
