@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -24,9 +24,12 @@ from include.jobs.serving.payload import FORMATS, JSON, BadRequestError, asks_wh
 from include.models.quoting import quotes_values, unforeseen
 from include.online.gateway import Gateway, Metrics
 from include.online.openapi import EXPLAIN, HEALTH, READINESS, REMEMBERED, Described, refusals
-from include.online.service import Content, Service
+from include.online.service import Asked, Content, Service
 from include.online.settings import Settings
+from include.online.together import Together
 
+SMALL = 1 << 16  # bytes; a larger request is computed alone, so that no other waits for it
+THREADS = {"local": None, "endpoint": 32}  # None: one per core; an endpoint's answers are only awaited
 log = logging.getLogger("online")
 
 
@@ -35,7 +38,9 @@ class Routes:
 
     def __init__(self, settings: Settings, service: Service, metrics: Metrics) -> None:
         self._settings, self._service, self._metrics = settings, service, metrics
-        self._cores = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
+        threads = THREADS[settings.backend] or max(2, os.cpu_count() or 1)
+        self._limiter = anyio.CapacityLimiter(threads)
+        self._together = Together(service.predict_together, threads)
 
     def add_to(self, api: FastAPI) -> None:
         described = Described(self._service.shape)
@@ -68,13 +73,25 @@ class Routes:
         api.add_exception_handler(Exception, self.failed)
 
     async def predict(self, request: Request) -> JSONResponse:
-        return await self._work(request, partial(self._service.predict, why=_asks_why(request)))
+        why = _asks_why(request)
+
+        async def answer(body: bytes, given: str) -> Content:
+            if len(body) <= SMALL:
+                return await self._together(Asked(body, given, why))
+            return await self._alone(partial(self._service.predict, why=why), body, given)
+
+        return await self._work(request, answer)
 
     async def predict_batch(self, request: Request) -> JSONResponse:
-        return await self._work(request, partial(self._service.predict, each=True, why=_asks_why(request)))
+        return await self._work(
+            request, partial(self._alone, partial(self._service.predict_each, why=_asks_why(request)))
+        )
 
     async def events(self, request: Request) -> JSONResponse:
-        return await self._work(request, self._service.remember)
+        return await self._work(request, partial(self._alone, self._service.remember))
+
+    async def _alone(self, do: Callable[[bytes, str], Content], body: bytes, given: str) -> Content:
+        return await anyio.to_thread.run_sync(do, body, given, limiter=self._limiter)
 
     async def health(self) -> JSONResponse:
         return JSONResponse({"status": "ok"})
@@ -93,7 +110,7 @@ class Routes:
         message = f"the service failed on this request: {type(error).__name__}. See its log."
         return _refusal(request, 500, message)
 
-    async def _work(self, request: Request, do: Callable[[bytes, str], Content]) -> JSONResponse:
+    async def _work(self, request: Request, do: Callable[[bytes, str], Awaitable[Content]]) -> JSONResponse:
         most = self._settings.max_bytes
         body = await read_body(request, most)
         given = media_type(request.headers.get("content-type", JSON))
@@ -102,7 +119,7 @@ class Routes:
         if given not in FORMATS:
             return _refusal(request, 415, f"content type '{given}' is not understood; use {', '.join(FORMATS)}.")
         try:
-            found = await anyio.to_thread.run_sync(do, body, given, limiter=self._cores)
+            found = await do(body, given)
         except BadRequestError as error:
             return _refusal(request, 400, str(error))
         except UnavailableError as error:

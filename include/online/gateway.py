@@ -21,6 +21,7 @@ from include.online.guard import refusal
 from include.online.settings import Settings
 
 REQUEST_ID = re.compile(r"[\w.:-]{1,100}")
+LONGEST_ARN = 2048
 OPEN = ("/health", "/ready")  # for health checks; they reveal no data
 # of the page /docs: a browser loads nothing from elsewhere for it, and shows it in nobody's frame
 OWN_ALONE = b"default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
@@ -117,6 +118,10 @@ class Gateway:
             caller = self._name(headers)
             if caller is None:
                 return None, (401, "give your key in the header X-Api-Key; a browser asks for it as a password.")
+        if settings.auth == "iam":
+            caller = headers.get("x-caller-arn", "")[:LONGEST_ARN]
+            if not caller.startswith("arn:"):
+                return None, (401, "the proxy named no caller (X-Caller-Arn); send a request signed by SigV4 to it.")
         if self._waiting > settings.max_waiting:
             return caller, (503, f"{settings.max_waiting} requests are already in progress; try again in a second.")
         return caller, None

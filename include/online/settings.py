@@ -7,7 +7,9 @@
 - ``ENDPOINT``, ``TARGET_VARIANT``: for that backend; default: the model's production endpoint
 - ``STATE``: the feature state, ``sqlite:///<path>`` or ``dynamodb://<table>``; without it requests must include their
 history
-- ``API_KEYS``: ``name:<sha256 of the key>`` separated by commas; ``AUTH=iam`` if a proxy in front authenticates callers
+- ``API_KEYS``: ``name:<sha256 of the key>`` separated by commas
+- ``AUTH=iam``: a proxy in front checks callers' SigV4 signatures; to each request it adds its key, one of ``API_KEYS``,
+as ``X-Api-Key``, and the caller's ARN as ``X-Caller-Arn``
 - ``ALLOWED_HOSTS``: its host names, separated by commas; default: this machine's; ``*``: any
 - ``HOST``, ``PORT``: where to listen, default 127.0.0.1:8765
 - ``MAX_MB``, ``MAX_ROWS``, ``MAX_WAITING``: limits of a request, 6 MB and 10,000 rows, and of waiting requests, 256
@@ -78,11 +80,15 @@ class Settings:
             max_rows=_number(given, "MAX_ROWS", 10_000, 1_000_000),
             max_waiting=_number(given, "MAX_WAITING", 256, 100_000),
         )
-        if not is_this_machine(found.host) and not found.api_keys and found.auth != "iam":
+        if found.auth not in (None, "iam"):
+            raise JobError(f"AUTH is '{found.auth}'; allowed is iam, or nothing.")
+        if found.auth == "iam" and not found.api_keys:
             raise JobError(
-                f"the service would listen on {found.host} and answer everybody. Set API_KEYS, or AUTH=iam if a proxy "
-                "in front of it (an IAM-authorised URL, a load balancer) authenticates callers."
+                "AUTH=iam needs API_KEYS with the key of the proxy that checks signatures: without it, whoever reaches "
+                "the service past the proxy would be answered, under any name."
             )
+        if not is_this_machine(found.host) and not found.api_keys:
+            raise JobError(f"the service would listen on {found.host} and answer everybody. Set API_KEYS.")
         return found
 
 

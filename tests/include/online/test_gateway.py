@@ -53,12 +53,29 @@ def test_with_keys_only_who_has_one_is_answered(service: Service) -> None:
         assert api.post("/predict", json={"volt": 1}, headers=bearer).status_code == 200
 
 
+def test_behind_a_proxy_that_checks_signatures_nobody_else_can_name_a_caller(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = hashlib.sha256(b"open sesame").hexdigest()
+    settings = replace(SETTINGS, api_keys={key: "proxy"}, auth="iam")
+    caller, proxy = {"X-Caller-Arn": "arn:aws:iam::123456789012:role/plant"}, {"X-Api-Key": "open sesame"}
+    with TestClient(application(settings, service), base_url=URL) as api:
+        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0"}
+        for headers in ({}, caller, signed, {**signed, **caller}, proxy, {**proxy, "X-Caller-Arn": "me"}):
+            assert api.post("/predict", json={"volt": 1}, headers=headers).status_code == 401, headers
+        with caplog.at_level(logging.INFO, "online"):
+            assert api.post("/predict", json={"volt": 1}, headers={**proxy, **caller}).status_code == 200
+    assert json.loads(caplog.records[-1].message)["caller"] == caller["X-Caller-Arn"]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({}, "MODEL is not set"),
         ({"BACKEND": "remote"}, "BACKEND is 'remote'"),
         ({"HOST": "0.0.0.0"}, "answer everybody"),
+        ({"HOST": "0.0.0.0", "AUTH": "iam"}, "AUTH=iam needs API_KEYS"),
+        ({"AUTH": "IAM"}, "AUTH is 'IAM'"),
         ({"PORT": "http"}, "PORT is 'http'"),
         ({"API_KEYS": "me:mykey"}, "API_KEYS has an entry"),  # pragma: allowlist secret
     ],
