@@ -28,7 +28,7 @@ from include.models.config import load_model
 from include.ops.local_stack.processes import free_ports
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.__main__ import lived, start
-from include.ops.replay.policy import Replayed
+from include.ops.replay.policy import Course, course_of
 from include.ops.replay.world import World
 from rows import Row, end, parser, row
 
@@ -80,11 +80,11 @@ def compare() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         home, ports = Path(folder, "start"), free_ports(3)
         code = start(model, Settings(home, 0, ports[0]), FIRST, LAST, None, Console(stderr=True))
-        ways: dict[int, tuple[Replayed, dict[str, Any]]] = {}
+        ways: dict[int, tuple[Course, dict[str, Any]]] = {}
         for days, port in zip((1, TOGETHER), ports[1:], strict=True):
-            given = ["--model", MODEL, "--from", FIRST, "--to", LAST, "--days", str(days), "--code", code]
+            given = ["--model", MODEL, "--to", LAST, "--days", str(days), "--code", code]
             own = home.with_name("weekly")
-            result = lived(home, "weekly", port, given)
+            result = lived(home, course_of(["weekly"], FIRST), port, given, [])
             ways[days] = result, objects(Settings(own, 0, port))
             own.rename(home.with_name(f"weekly-{days}"))
     (one, alone), (other, together) = ways[1], ways[TOGETHER]
@@ -134,8 +134,8 @@ def learned() -> list[Row]:
         higher(DATA, raw)
         model = load_model("predictive_maintenance")
         code = start(model, Settings(home, 0, ports[0]), BEFORE, AFTER, raw, Console(stderr=True))
-        given = ["--model", model.name, "--from", BEFORE, "--to", AFTER, "--days", "28", "--code", code]
-        found = lived(home, "on_drift", ports[1], given)
+        given = ["--model", model.name, "--to", AFTER, "--days", "28", "--code", code]
+        found = lived(home, course_of(["on_drift"], BEFORE), ports[1], given, [])
         kept = objects(Settings(home.with_name("on_drift"), 0, ports[1]))
     trained = next((one for one in found["trainings"] if one["version"] is not None), None)
     outcomes = "; ".join(f"{one['day']} {one['outcome']}" for one in found["trainings"]) or "no training"

@@ -1,11 +1,15 @@
-"""Replays a retraining policy day by day.
+"""Replays retraining policies day by day, together until they part.
 
-    python -m include.ops.replay.policy --model M --policy P --from ISO --to ISO --days N --result FILE
+    python -m include.ops.replay.policy --model M --course FILE --to ISO --days N --code HASH
 
 In a world that has raw tables, partitions and a first version (``start``), days are scored, and their labels joined,
-``--days`` at a time; then each is judged as on its evening, from what was known then. If the policy trains, a candidate
+``--days`` at a time; then each is judged as on its evening, from what was known then. If a policy trains, a candidate
 that passes its gates is approved at once, and scores from the next day on: days already scored by the previous version
 are rescored. So each day ends as if everything had happened day by day.
+
+A policy that trains on fixed days does so before any day is scored: its trainings depend on nothing else. Policies that
+depend on verdicts are the same until only some of them train: then the program ends, and the course names those. Each
+part goes on in its own copy of the world.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -31,6 +36,8 @@ from include.models.config.results import Verdict
 from include.monitor import label_tasks
 from include.monitor import tasks as monitoring
 from include.monitor.drift import monitoring_of
+from include.monitor.verdict import Told, may_train
+from include.ops.local_stack.command import under_way
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.world import JobCost, World, context_of, values_of
 from include.platform.clients import s3_client, sagemaker_client
@@ -39,7 +46,7 @@ from include.platform.errors import PermanentError
 from include.platform.objects import read_json
 from include.platform.request_parts import group_name
 from include.platform.run_folders import Run
-from include.platform.storage import performance_of
+from include.platform.storage import performance_of, told_of
 from include.registry.history import Entry, record_promotion
 from include.registry.versions import describe
 from include.score import backfill_tasks
@@ -80,6 +87,23 @@ class Day(TypedDict):
     metric: float | None
 
 
+class Course(TypedDict):
+    """How far policies have come together. ``next``: the day to judge; ``scored``: the last scored day;
+    ``pauses_until``: the first evening on which there can be another training; ``parting``: the policies that train on
+    the evening of ``next``, if others do not; ``runs``: so that each has its own id."""
+
+    policies: list[str]
+    next: str
+    scored: str
+    pauses_until: str
+    parting: list[str]
+    verdicts: dict[str, monitoring.Found]
+    trainings: list[Trained]
+    jobs: list[JobCost]
+    days: list[Day]
+    runs: int
+
+
 class Replayed(TypedDict):
     """The result of a policy."""
 
@@ -93,40 +117,59 @@ class Replayed(TypedDict):
 
 @dataclass
 class Life:
-    """One policy's replay in its world."""
+    """Policies replayed together in their world; ``model`` is watched under the first of them."""
 
     model: ModelConfig
-    policy: str
+    course: Course
     world: World
-    trainings: list[Trained] = field(default_factory=list)
-    runs: int = 0  # so that each has its own id
 
-    def live(self, first: str, last: str, days: int) -> list[Day]:
-        """The days from first to last.
+    def live(self, last: str, days: int) -> None:
+        """The course's days up to the last, or to the evening on which its policies part.
 
         Raises:
             PermanentError: a job failed, or a day cannot be scored or judged.
         """
-        verdicts: dict[str, monitoring.Found] = {}
-        day, trained, pauses_until = first, date.fromisoformat(first), ""
-        while day <= last:
-            until = min(last, after(day, days - 1))
-            if self.policy in EVERY:
-                until = min(until, after(str(trained), EVERY[self.policy] - 1))
-            elif day <= pauses_until:  # the next training may be on that evening: later days would be scored again
-                until = min(until, pauses_until)
-            self._score(day, until)
-            for each in days_between(day, until):
-                verdicts[each], started = self._judge(each)
-                due = self.policy in EVERY and (date.fromisoformat(each) - trained).days + 1 >= EVERY[self.policy]
-                if started or due:
-                    started = started or {"started_by": f"replay, {self.policy}", "must_learn": FROM_THE_BEGINNING}
-                    self.train(each, **started)
-                    trained, until = date.fromisoformat(after(each, 1)), each
-                    pauses_until = after(each, monitoring_of(self.model).cool_down_days)
-                    break
-            day = after(until, 1)
-        return [self._ended(each, found) for each, found in verdicts.items()]
+        course = self.course
+        for evening in _trains_on(course["policies"][0], course["next"], last):
+            self.train(evening, started_by=f"replay, {course['policies'][0]}", must_learn=FROM_THE_BEGINNING)
+        while (day := course["next"]) <= last:
+            if day > course["scored"]:
+                course["scored"] = self._score_from(day, last, days)
+            if day not in course["verdicts"]:
+                course["verdicts"][day] = self._judge(day)
+            course["parting"] = self._trainers(course["verdicts"][day])
+            if course["parting"]:
+                return
+            if started := self._follow(course["verdicts"][day]):
+                self.train(day, **started)
+                course["scored"] = day
+                course["pauses_until"] = after(day, monitoring_of(self.model).cool_down_days)
+            course["next"] = after(day, 1)
+        course["days"] = [self._ended(each, found) for each, found in course["verdicts"].items()]
+
+    def _score_from(self, day: str, last: str, days: int) -> str:
+        """Scores up to as many days; returns the last."""
+        until = min(last, after(day, days - 1))
+        if day <= self.course["pauses_until"]:  # the next training may be on that evening: later days are scored after
+            until = min(until, self.course["pauses_until"])
+        self._score(day, until)
+        said = f"{day} to {until} scored, {len(self.course['trainings'])} trainings so far"
+        print(f"{self.world.who}: {said}", flush=True)
+        return until
+
+    def _trainers(self, found: monitoring.Found) -> list[str]:
+        """The policies that train on an evening; none if all or none of them do."""
+        policies = self.course["policies"]
+        if len(policies) == 1:
+            return []
+        told: Told | None = read_json(self._s3, told_of(BUCKET, self.model.name))
+        changed = found["training"]["must_learn"]
+        train = [
+            policy
+            for policy in policies
+            if may_train(monitoring_of(with_policy(self.model, policy)), told, found, "", changed) is None
+        ]
+        return train if len(train) < len(policies) else []
 
     def train(self, day: str, *, started_by: str, must_learn: str | None, whatever: bool = False) -> None:
         """A training on the evening of a day: the steps of ``train_`` in order; promotes what it registers.
@@ -144,8 +187,8 @@ class Life:
             outcome = f"missed its gates: {', '.join(missed)}" if missed else "passed its gates"
         except (AirflowSkipException, PermanentError) as error:
             outcome = str(error)
-        self.trainings.append({"day": day, "why": started_by, "outcome": outcome, "version": version})
-        log.warning("%s %s: %s; %s", self.policy, day, started_by, outcome)
+        self.course["trainings"].append({"day": day, "why": started_by, "outcome": outcome, "version": version})
+        print(f"{self.world.who}: {day}, {started_by}: {outcome}", flush=True)
 
     def _train(self, context: Context, day: str, *, whatever: bool) -> int | None:
         model, world = self.model, self.world
@@ -210,14 +253,17 @@ class Life:
         self.world.run(PROCESSING, "join_labels", request, context, first)
         label_tasks.publish_performance(self.model, context)
 
-    def _judge(self, day: str) -> tuple[monitoring.Found, monitoring.TrainingConf | None]:
-        """The day's verdict, and the form of the training that it starts."""
-        context = self._context("monitor", day=day)
-        found = monitoring.judge_day(self.model, context)
+    def _judge(self, day: str) -> monitoring.Found:
+        with under_way(f"{self.world.who}: verdict of {day}", print):
+            return monitoring.judge_day(self.model, self._context("monitor", day=day))
+
+    def _follow(self, found: monitoring.Found) -> monitoring.TrainingConf | None:
+        """Tells people of a verdict; returns the form of the training that it starts."""
+        context = self._context("monitor", day=found["date"])
         follow = monitoring.check_verdict(self.model, context, found=found)
         if "report_verdict" in follow:
             monitoring.report_verdict(self.model, context, found=found)
-        return found, found["training"] if "retrain_model" in follow else None
+        return found["training"] if "retrain_model" in follow else None
 
     def _ended(self, day: str, found: monitoring.Found) -> Day:
         known: Performance | None = read_json(self._s3, performance_of(BUCKET, self.model.name, day))
@@ -232,13 +278,34 @@ class Life:
         }
 
     def _context(self, verb: str, **params: object) -> Context:
-        self.runs += 1
+        self.course["runs"] += 1
         dag_id = verb if verb == "backfill" else f"{verb}_{self.model.name}"
-        return context_of(dag_id, f"replay__{self.policy}_{self.runs}", **params)
+        return context_of(dag_id, f"replay__{self.course['policies'][0]}_{self.course['runs']}", **params)
 
     @property
     def _s3(self) -> S3Client:
         return s3_client(ml_environment())
+
+
+def course_of(policies: list[str], first: str) -> Course:
+    """The beginning: nothing is scored."""
+    return {
+        "policies": policies,
+        "next": first,
+        "scored": after(first, -1),
+        "pauses_until": "",
+        "parting": [],
+        "verdicts": {},
+        "trainings": [],
+        "jobs": [],
+        "days": [],
+        "runs": 0,
+    }
+
+
+def _trains_on(policy: str, first: str, last: str) -> list[str]:
+    """The evenings on which a policy trains whatever monitoring says."""
+    return days_between(first, last)[EVERY[policy] - 1 :: EVERY[policy]] if policy in EVERY else []
 
 
 def with_policy(model: ModelConfig, policy: str) -> ModelConfig:
@@ -256,27 +323,20 @@ def after(day: str, days: int) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("model", "policy", "from", "to", "code"):
+    for name in ("model", "to", "code"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--course", type=Path, required=True, help="file of the course, which is brought up to date")
     parser.add_argument("--days", type=int, required=True)
-    parser.add_argument("--result", type=Path, required=True)
-    given = vars(parser.parse_args(argv))
+    given = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    world = World(Settings.from_environment())
-    model = with_policy(load_model(given["model"]), given["policy"])
-    life = Life(model, given["policy"], world)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the local SageMaker is stopped
+    course: Course = json.loads(given.course.read_text(encoding="utf-8"))
+    policies = course["policies"]
+    world = World(Settings.from_environment(), ", ".join(policies), course["jobs"])
     with world.running():
-        world.use_code(given["code"])
-        days = life.live(given["from"], given["to"], given["days"])
-    result: Replayed = {
-        "model": model.name,
-        "policy": life.policy,
-        "metric": model.champion.metric,
-        "days": days,
-        "trainings": life.trainings,
-        "jobs": world.jobs,
-    }
-    given["result"].write_text(json.dumps(result, indent=1), encoding="utf-8")
+        world.use_code(given.code)
+        Life(with_policy(load_model(given.model), policies[0]), course, world).live(given.to, given.days)
+    given.course.write_text(json.dumps(course, indent=1), encoding="utf-8")
     return 0
 
 

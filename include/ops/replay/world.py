@@ -16,6 +16,7 @@ import httpx
 from airflow.sdk import Context
 
 from include.models.errors import and_then
+from include.ops.local_stack.command import under_way
 from include.ops.local_stack.seed import aws_client
 from include.ops.local_stack.services import services
 from include.ops.local_stack.settings import Settings
@@ -75,9 +76,10 @@ def values_of(context: Context) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """``jobs``: the jobs that ran in it."""
+    """``who``: whose world it is, for what is printed; ``jobs``: the jobs that ran in it."""
 
     settings: Settings
+    who: str = "replay"
     jobs: list[JobCost] = field(default_factory=list)
 
     @contextlib.contextmanager
@@ -117,10 +119,11 @@ class World:
         sagemaker = self.client("sagemaker")
         name = job_name(kind, Task(**{**vars(context["ti"]), "task_id": task_id}), 1, 1)  # type: ignore[arg-type] # as far as a name needs it
         getattr(sagemaker, f"create_{kind.api}")(**request, **{kind.name_field: name})
-        found = _describe(sagemaker, kind, name)
-        while not kind.is_over(found):
-            time.sleep(LOOK_EVERY)
+        with under_way(f"{self.who}: {task_id} of {day}", print):
             found = _describe(sagemaker, kind, name)
+            while not kind.is_over(found):
+                time.sleep(LOOK_EVERY)
+                found = _describe(sagemaker, kind, name)
         done = compact(kind, found)
         if done["status"] != "Completed":
             why = found.get("FailureReason") or found.get("ExitMessage")
