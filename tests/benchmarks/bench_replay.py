@@ -3,6 +3,8 @@
 - Whether a replay that scores days together gives the same result as one that scores one day at a time, like the daily
   Dags: the same scores, metrics of labels, verdicts, trainings and versions, bit for bit. On generated data, with a
   training.
+- Whether a replay gives the same result as Airflow's daily runs: the first of these days are also scored and watched by
+  the Dags, under the real scheduler, from the same first version; the same objects, bit for bit.
 - Whether a permanent change is learned: in real data of predictive_maintenance, volt rises by one standard deviation on
   1 October; retraining on drift brings a version that has learned the new level into production within two weeks, and
   that version sees no drift. (Its performance may be lower: it has seen few failures at the new level.) SHARED_DATA
@@ -18,6 +20,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import pstdev
 from typing import Any
@@ -25,15 +28,20 @@ from typing import Any
 from rich.console import Console
 
 from include.models.config import load_model
+from include.ops.local_stack import stack
+from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.processes import free_ports
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.__main__ import lived, start
 from include.ops.replay.policy import Course, course_of
 from include.ops.replay.world import World
+from include.score.plan import days_between
 from rows import Row, end, parser, row
 
-MODEL, FIRST, LAST = "electricity", "1998-04-20", "1998-04-29"
-TOGETHER = 10  # days; the weekly policy trains on the seventh evening
+MODEL, FIRST, LAST = "electricity", "1998-04-20", "1998-04-28"
+TOGETHER = 9  # days; the weekly policy trains on the seventh evening
+DAILY = days_between(FIRST, LAST)[:3]  # also by Airflow
+PATIENCE = 400  # seconds for a run
 SHARED = os.environ.get("SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
 DATA = Path(SHARED, "azure_pdm")
 BEFORE, CHANGED, AFTER = "2015-09-24", "2015-10-01", "2015-10-21"
@@ -87,6 +95,7 @@ def compare() -> list[Row]:
             result = lived(home, course_of(["weekly"], FIRST), port, given, [])
             ways[days] = result, objects(Settings(own, 0, port))
             own.rename(home.with_name(f"weekly-{days}"))
+        by_airflow = daily_runs(home)
     (one, alone), (other, together) = ways[1], ways[TOGETHER]
     days = [day["version"] for day in one["days"]]
     differ = [key for key in alone.keys() | together.keys() if alone.get(key) != together.get(key)]
@@ -104,7 +113,71 @@ def compare() -> list[Row]:
             one["days"] == other["days"] and one["trainings"] == other["trainings"] and len(one["trainings"]) > 0,
         ),
         row("jobs of the two", f"{len(one['jobs'])} and {len(other['jobs'])}"),
+        same_as_airflow(alone, by_airflow),
     ]
+
+
+def daily_runs(start_home: Path) -> dict[str, Any]:
+    """The output of ``DAILY``, each scored and watched by the Dags' runs in a copy of the first world."""
+    settings = Settings(start_home.with_name("airflow"), *free_ports(2))
+    shutil.copytree(start_home, settings.home, ignore=shutil.ignore_patterns("logs", "pids"))
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    try:
+        stack.up(settings, say)
+        airflow = AirflowApi(settings.airflow_url, settings.login)
+        score, watch = f"score_{MODEL}", f"monitor_{MODEL}"
+        airflow.unpause(score)
+        airflow.unpause(watch)
+        for day in DAILY:
+            ended(airflow, score, airflow.trigger(score, {"day": day}))
+            ended(airflow, watch, started_by_scores(airflow, watch, day))
+            say(f"{day} scored and watched by Airflow")
+    finally:
+        stack.down(settings, say)
+    return objects(settings)
+
+
+def started_by_scores(airflow: AirflowApi, dag_id: str, day: str) -> str:
+    """The run that the publication of a day's scores starts.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for run in airflow.call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100})["dag_runs"]:
+            if run["run_type"] == "asset_triggered" and run["partition_key"] == day:
+                return str(run["dag_run_id"])
+        time.sleep(1)
+    raise RuntimeError(f"the scores of {day} have started no run of {dag_id}")
+
+
+def ended(airflow: AirflowApi, dag_id: str, run_id: str) -> None:
+    """Waits for a run.
+
+    Raises:
+        RuntimeError: it failed, or takes too long.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while (state := airflow.run_state(dag_id, run_id)) != "success":
+        if state == "failed" or time.monotonic() > deadline:
+            tasks = {one["task_id"]: one["state"] for one in airflow.task_instances(dag_id, run_id)}
+            raise RuntimeError(f"the run {run_id} of {dag_id} is {state}: {tasks}")
+        time.sleep(1)
+
+
+def same_as_airflow(replayed: dict[str, Any], by_airflow: dict[str, Any]) -> Row:
+    of_days = {key: content for key, content in replayed.items() if any(f"date={day}/" in key for day in DAILY)}
+    differ = sorted(key for key in of_days.keys() | by_airflow.keys() if of_days.get(key) != by_airflow.get(key))
+    return row(
+        f"the same replay's first {len(DAILY)} days: objects that differ from Airflow's daily runs",
+        f"{len(differ)} of {len(of_days)} {differ[:3]}",
+        "0",
+        not differ and len(of_days) >= 3 * len(DAILY),
+    )
 
 
 def higher(raw: Path, into: Path) -> None:
@@ -155,7 +228,11 @@ def learned() -> list[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return end([*compare(), *learned()], parser(__doc__).parse_args(argv))
+    arguments = parser(__doc__)
+    arguments.add_argument("--only", choices=["same", "learned"], help="one of the two questions")
+    given = arguments.parse_args(argv)
+    rows = [] if given.only == "learned" else compare()
+    return end([*rows, *([] if given.only == "same" else learned())], given)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def cells_of(one: Summary) -> list[str]:
         str(one.promotions),
         f"{one.training_hours:.2f}",
         f"{one.hours:.2f}",
-        "unknown" if one.usd is None else f"{one.usd:.2f}",
+        "unknown" if one.usd is None else f"{one.usd:.2f}" if one.usd >= 1 else f"{one.usd:.2g}",
     ]
 
 

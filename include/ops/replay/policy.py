@@ -7,7 +7,8 @@ In a world that has raw tables, partitions and a first version (``start``), days
 that passes its gates is approved at once, and scores from the next day on: days already scored by the previous version
 are rescored. So each day ends as if everything had happened day by day.
 
-A policy that trains on fixed days does so before any day is scored: its trainings depend on nothing else. Policies that
+A policy that trains on fixed days does so before any day is scored: its trainings depend on nothing else (``--days 1``
+keeps the order of daily runs). Policies that
 depend on verdicts are the same until only some of them train: then the program ends, and the course names those. Each
 part goes on in its own copy of the world.
 """
@@ -129,9 +130,11 @@ class Life:
         Raises:
             PermanentError: a job failed, or a day cannot be scored or judged.
         """
-        course = self.course
-        for evening in _trains_on(course["policies"][0], course["next"], last):
-            self.train(evening, started_by=f"replay, {course['policies'][0]}", must_learn=FROM_THE_BEGINNING)
+        course, policy = self.course, self.course["policies"][0]
+        by_schedule: monitoring.TrainingConf = {"started_by": f"replay, {policy}", "must_learn": FROM_THE_BEGINNING}
+        evenings = _trains_on(policy, course["next"], last)
+        for evening in evenings if days > 1 else []:
+            self.train(evening, **by_schedule)
         while (day := course["next"]) <= last:
             if day > course["scored"]:
                 course["scored"] = self._score_from(day, last, days)
@@ -140,7 +143,10 @@ class Life:
             course["parting"] = self._trainers(course["verdicts"][day])
             if course["parting"]:
                 return
-            if started := self._follow(course["verdicts"][day]):
+            started = self._follow(course["verdicts"][day])
+            if days == 1 and day in evenings:
+                started = by_schedule
+            if started:
                 self.train(day, **started)
                 course["scored"] = day
                 course["pauses_until"] = after(day, monitoring_of(self.model).cool_down_days)

@@ -85,6 +85,12 @@ def test_a_schedule_trains_on_its_days_before_any_day_is_scored(tmp_path: Path) 
     assert scored == ["train 07 replay, weekly", "train 14 replay, weekly", "score 01-16"]
 
 
+def test_one_day_at_a_time_a_schedule_trains_in_the_order_of_daily_runs(tmp_path: Path) -> None:
+    lived = life("weekly", tmp_path)
+    lived.live("1998-01-08", 1)
+    assert lived.done[-5:] == ["score 07-07", "judge 07", "train 07 replay, weekly", "score 08-08", "judge 08"]
+
+
 def test_policies_are_replayed_together_until_only_some_of_them_train(tmp_path: Path) -> None:
     together = life("never on_drift", tmp_path, part={"1998-01-03": ["on_drift"]})
     together.live("1998-01-05", 4)
