@@ -34,7 +34,7 @@ from include.ops.local_stack.processes import free_ports
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.__main__ import lived, start
 from include.ops.replay.policy import Course, course_of
-from include.ops.replay.world import World
+from include.ops.replay.world import World, say
 from include.score.plan import days_between
 from rows import Row, end, parser, row
 
@@ -121,9 +121,6 @@ def daily_runs(start_home: Path) -> dict[str, Any]:
     """The output of ``DAILY``, each scored and watched by the Dags' runs in a copy of the first world."""
     settings = Settings(start_home.with_name("airflow"), *free_ports(2))
     shutil.copytree(start_home, settings.home, ignore=shutil.ignore_patterns("logs", "pids"))
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
     try:
         stack.up(settings, say)

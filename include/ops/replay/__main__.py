@@ -40,7 +40,7 @@ from include.ops.replay.policy import (
     course_of,
     with_policy,
 )
-from include.ops.replay.world import World
+from include.ops.replay.world import World, say
 from include.ops.screen import screen
 from include.platform.code_bundle import upload_code
 from include.platform.errors import PermanentError
@@ -133,9 +133,8 @@ def every_life(home: Path, policies: list[str], first: str, arguments: list[str]
                         continue
                     world = home.with_name("+".join(course["policies"]))
                     others = [one for one in course["policies"] if one not in course["parting"]]
-                    print(
-                        f"{', '.join(course['parting'])} part from {', '.join(others)}: a training on {course['next']}"
-                    )
+                    parted = f"{', '.join(course['parting'])} part from {', '.join(others)}"
+                    say(f"{parted}: a training on {course['next']}")
                     waiting |= {go(world, {**course, "policies": part}) for part in (course["parting"], others)}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

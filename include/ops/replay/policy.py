@@ -40,7 +40,7 @@ from include.monitor.drift import monitoring_of
 from include.monitor.verdict import Told, may_train
 from include.ops.local_stack.command import under_way
 from include.ops.local_stack.settings import BUCKET, Settings
-from include.ops.replay.world import JobCost, World, context_of, values_of
+from include.ops.replay.world import JobCost, World, context_of, say, values_of
 from include.platform.clients import s3_client, sagemaker_client
 from include.platform.environment import ml_environment
 from include.platform.errors import PermanentError
@@ -159,8 +159,7 @@ class Life:
         if day <= self.course["pauses_until"]:  # the next training may be on that evening: later days are scored after
             until = min(until, self.course["pauses_until"])
         self._score(day, until)
-        said = f"{day} to {until} scored, {len(self.course['trainings'])} trainings so far"
-        print(f"{self.world.who}: {said}", flush=True)
+        say(f"{self.world.who}: {day} to {until} scored, {len(self.course['trainings'])} trainings so far")
         return until
 
     def _trainers(self, found: monitoring.Found) -> list[str]:
@@ -194,7 +193,7 @@ class Life:
         except (AirflowSkipException, PermanentError) as error:
             outcome = str(error)
         self.course["trainings"].append({"day": day, "why": started_by, "outcome": outcome, "version": version})
-        print(f"{self.world.who}: {day}, {started_by}: {outcome}", flush=True)
+        say(f"{self.world.who}: {day}, {started_by}: {outcome}")
 
     def _train(self, context: Context, day: str, *, whatever: bool) -> int | None:
         model, world = self.model, self.world
@@ -260,7 +259,7 @@ class Life:
         label_tasks.publish_performance(self.model, context)
 
     def _judge(self, day: str) -> monitoring.Found:
-        with under_way(f"{self.world.who}: verdict of {day}", print):
+        with under_way(f"{self.world.who}: verdict of {day}", say):
             return monitoring.judge_day(self.model, self._context("monitor", day=day))
 
     def _follow(self, found: monitoring.Found) -> monitoring.TrainingConf | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -52,6 +53,11 @@ class Task(SimpleNamespace):
 
     def xcom_pull(self, task_ids: str, key: str = "return_value") -> object:
         return self.values.get(f"{task_ids} {key}")
+
+
+def say(text: str) -> None:
+    """Progress, while there is no result yet."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def context_of(dag_id: str, run_id: str, **params: object) -> Context:
@@ -119,7 +125,7 @@ class World:
         sagemaker = self.client("sagemaker")
         name = job_name(kind, Task(**{**vars(context["ti"]), "task_id": task_id}), 1, 1)  # type: ignore[arg-type] # as far as a name needs it
         getattr(sagemaker, f"create_{kind.api}")(**request, **{kind.name_field: name})
-        with under_way(f"{self.who}: {task_id} of {day}", print):
+        with under_way(f"{self.who}: {task_id} of {day}", say):
             found = _describe(sagemaker, kind, name)
             while not kind.is_over(found):
                 time.sleep(LOOK_EVERY)
