@@ -41,7 +41,7 @@ from include.monitor.verdict import Told, may_train
 from include.ops.local_stack.command import under_way
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.world import JobCost, World, context_of, say, values_of
-from include.platform.clients import s3_client, sagemaker_client
+from include.platform.clients import keep_clients, s3_client, sagemaker_client
 from include.platform.environment import ml_environment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
@@ -338,6 +338,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     course: Course = json.loads(given.course.read_text(encoding="utf-8"))
     policies = course["policies"]
     world = World(Settings.from_environment(), ", ".join(policies), course["jobs"])
+    keep_clients()
     with world.running():
         world.use_code(given.code)
         Life(with_policy(load_model(given.model), policies[0]), course, world).live(given.to, given.days)
