@@ -46,8 +46,9 @@ def _with_line(tag: str) -> None:
     def constructed(loader: yaml.SafeLoader, node: yaml.Node) -> object:
         try:
             return construct(loader, node)
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+        except (ValueError, IndexError) as error:  # the latter of "!!int" without a value
+            why = str(error) if isinstance(error, ValueError) else "a value that is empty"
+            raise yaml.constructor.ConstructorError(None, None, why, node.start_mark) from None
 
     _UniqueKeyLoader.add_constructor(tag, constructed)
 

@@ -39,7 +39,8 @@ def suite_problems(config: ModelConfig, home: Path) -> Iterator[Problem]:
         entries = content.get("expectations") if isinstance(content, dict) else None
         for number, entry in enumerate(entries if isinstance(entries, list) else []):
             kwargs = entry.get("kwargs") if isinstance(entry, dict) else None
-            for key, message in _wrong(kwargs if isinstance(kwargs, dict) else {}, file.stem, known):
+            excluded = config.features.exclude if file.stem == FEATURES else ()
+            for key, message in _wrong(kwargs if isinstance(kwargs, dict) else {}, file.stem, known, excluded):
                 yield Problem(("expectations", number, "kwargs", key), message, name)
     if files:
         for dataset in known.keys() - {file.stem for file in files}:
@@ -62,13 +63,18 @@ def dataset_columns(config: ModelConfig) -> dict[str, Collection[str] | None]:
 
 
 def _wrong(
-    kwargs: Mapping[str, object], dataset: str, known: Mapping[str, Collection[str] | None]
+    kwargs: Mapping[str, object],
+    dataset: str,
+    known: Mapping[str, Collection[str] | None],
+    excluded: Collection[str],
 ) -> Iterator[tuple[str, str]]:
     columns = known[dataset]
     for key in COLUMNS:
         given = kwargs.get(key, [])
         for name in given if isinstance(given, list) else [given]:
-            if isinstance(name, str) and columns is not None and name not in columns:
+            if name in excluded:
+                yield key, f"'{name}' is left out of the features by features.exclude: remove its expectations here"
+            elif isinstance(name, str) and columns is not None and name not in columns:
                 yield key, f"in {dataset} {unknown('column', name, columns)}"
     for key, value in kwargs.items():
         parameter = value.get(PARAMETER) if isinstance(value, dict) else None

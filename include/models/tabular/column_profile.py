@@ -7,7 +7,7 @@ Values are described separately for each group of rows: one class, or one tenth 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -220,7 +220,8 @@ def _ragged(file: Path, malformed: pl.DataFrame, others: int, width: int) -> str
     if not others and malformed["reason"].n_unique() == 1:
         return (
             f"{file.name}, line {line}, column {width + 1}: every row has {reason} in the header. Does each row end in "
-            "one mark too many, or has its first column no name? Give the header as many names as rows have cells."
+            "one mark too many, or has its first column no name? Give the header as many names as rows have cells; a "
+            "text that contains the delimiter must be in double quotes."
         )
     if text.startswith('"') or "\n" in text:
         return (
@@ -231,7 +232,7 @@ def _ragged(file: Path, malformed: pl.DataFrame, others: int, width: int) -> str
     found = int(reason.split()[0])
     return (
         f"{file.name}, line {line}, column {min(found, width) + 1}: {reason}{more}. Correct the rows of another width "
-        "than the header's: a cell that contains the delimiter must be quoted."
+        "than the header's: a cell that contains the delimiter must be in double quotes."
     )
 
 
@@ -278,13 +279,14 @@ def _classes(frame: pl.DataFrame, target: str, problem: str, look: Look, positiv
             f"the class '{name}' of {target} has {rarest} rows; at least {FEWEST_OF_A_CLASS} are needed to train and "
             f"evaluate{_listed(classes)}{hint}."
         )
-    looked_for = positive or next((one for one in classes if problem == "binary" and is_looked_for(one)), classes[-1])
+    likely = (one for one in classes if problem == "binary" and is_looked_for(one, classes))
+    looked_for = positive or next(likely, classes[-1])
     return [*(one for one in classes if one != looked_for), looked_for]
 
 
-def is_looked_for(name: str) -> bool:
-    """Whether a class's name suggests that it is the positive one."""
-    return name.lower() in LOOKED_FOR
+def is_looked_for(name: str, classes: Sequence[str]) -> bool:
+    """Whether a class's name suggests that it is the positive one; 1 does beside 0 or -1, not beside 2."""
+    return name.lower() in LOOKED_FOR and (name != "1" or bool({"0", "-1"} & {*classes}))
 
 
 def _listed(classes: list[str]) -> str:
@@ -294,7 +296,7 @@ def _listed(classes: list[str]) -> str:
     shown = f" ({', '.join(repr(one) for one in classes)})"
     lower = [one.lower() for one in classes]
     same = [one for one in classes if lower.count(one.lower()) > 1]
-    return f"{shown[:-1]}; {' and '.join(same)} differ only in case)" if same else shown
+    return f"{shown[:-1]}; {' and '.join(same)} differ only in case: spell them alike)" if same else shown
 
 
 def _time(frame: pl.DataFrame, columns: Mapping[str, Column], target: str) -> str | None:

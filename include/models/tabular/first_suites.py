@@ -29,6 +29,7 @@ def raw_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
 
 
 def feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
+    """Suspected leaks have none, so that they can be excluded in model.yaml alone; the raw table's suite has them."""
     rows: dict[str, Json] = {
         "type": "expect_table_row_count_to_be_between",
         "kwargs": {"min_value": 5},
@@ -36,7 +37,8 @@ def feature_suite(found: Profile, frame: pl.DataFrame) -> list[dict[str, Json]]:
         "meta": {"action": "Provide more data, or larger shares in model.yaml's split."},
     }
     label = _not_null(found.target, "critical", None, "Look at build_features: it drops rows without a label.")
-    return [rows, label, *(one for name in found.features for one in _usual(found, frame[name], "features"))]
+    kept = [name for name in found.features if name not in found.suspects]
+    return [rows, label, *(one for name in kept for one in _usual(found, frame[name], "features"))]
 
 
 def _usual(found: Profile, series: pl.Series, where: str) -> list[dict[str, Json]]:

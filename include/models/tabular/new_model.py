@@ -313,7 +313,7 @@ def _to_look_at(seen: FirstLook, why: list[str]) -> list[str]:
     if found.suspects:
         lines.append(
             f"nearly determine the target on their own: {_some(found.suspects)}. If they are known only afterwards, "
-            "name them under features.exclude"
+            "name them under features.exclude in model.yaml"
         )
     wide = [
         name for name in found.features if len(found.groups[0]["columns"][name].get("shares", ())) >= MAX_CATEGORIES
@@ -335,7 +335,7 @@ def _classes_said(found: Profile) -> str:
     if found.problem != "binary":
         return f" ({names})"
     other, looked_for = found.classes
-    why = "its name says so" if is_looked_for(looked_for) else "the rarer one, or as requested"
+    why = "its name says so" if is_looked_for(looked_for, found.classes) else "the rarer one, or as requested"
     return f" ({names}, positive: {looked_for}, {why}; to swap: POSITIVE={shlex.quote(other)})"
 
 

@@ -141,7 +141,7 @@ def _class_column(known: pl.Series, cells: pl.Series) -> tuple[Column, Offer | N
         values = known.cast(pl.Float64, strict=False)
         if (values == values.floor()).all() and values.is_finite().all():
             return Column(kind=INTEGER), None, []
-    return exact, _word_offer(cells), []
+    return exact, _word_offer(cells) or numbers.unread(known, len(cells)), []
 
 
 def _text_column(cells: pl.Series) -> tuple[Column, list[str]]:
@@ -173,8 +173,9 @@ def _second_thoughts(look: Look, known: dict[str, pl.Series], delimiter: str, ro
     offers = [(offer, offer.column) for offer in look.offers.values() if offer.column]
     if any(column.decimal == "," and offer.is_sure for offer, column in offers):
         for offer, column in offers:
-            if column.decimal == "," or column.thousands == ".":
-                yield replace(offer, is_sure=True)
+            again = numbers.nearly_a_number(known[offer.name], rows, delimiter, decimal_commas=True)
+            if again and not column.spelling.is_plain:
+                yield again
         for name, column in look.columns.items():
             if (
                 column.kind is NUMBER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from include.models.tabular.first_look.offers import is_usual
 FEWEST_NUMBERS = 2  # columns of numbers, to take a row without one for a second header
 NEARLY_ALL = 0.98
 MOST_SHOWN = 5
+SINGLE_QUOTED = re.compile(r"'.*'", re.DOTALL)
 
 
 def last_filled(names: Sequence[str], text: pl.DataFrame) -> str:
@@ -39,13 +41,20 @@ def about_names(names: Sequence[str], text: pl.DataFrame) -> list[str]:
 
 
 def require_one_header(file: str, names: Sequence[str], text: pl.DataFrame, lines: pl.Series) -> None:
-    """Refuses a header that recurs, as in concatenated files, or that has a second line, such as units.
+    """Refuses a header in single quotes, one that recurs, as in concatenated files, or that has a second line, such as
+    units.
 
     Raises:
         JobError: with the line.
     """
     if not names or text.is_empty():
         return
+    given = [name for name in names if name]
+    if given and all(SINGLE_QUOTED.fullmatch(name) for name in given):
+        raise JobError(
+            f"{file}, line 1: the names are in single quotes ({', '.join(given)[:60]}), which belong to a cell. Write "
+            "names and texts in double quotes, or without quotes."
+        )
     cells = zip(text.columns, names, strict=True)
     again = text.select(pl.all_horizontal(pl.col(own).str.strip_chars() == name for own, name in cells))
     repeated = lines.filter(again.to_series())

@@ -13,11 +13,10 @@ from include.models.config import Column
 from include.models.config.kinds import NUMBER
 from include.models.config.spelling import PLAIN, Spelling
 from include.models.raw.numbers import names_things, plain
-from include.models.tabular.first_look.offers import MOST_WORDS, Offer, counted, quoted, words_among
+from include.models.tabular.first_look.offers import MOST_WORDS, TOLERATED, Offer, counted, quoted, words_among
 
 LEAST_SHARE = 0.5  # of the cells must be numbers, if the others are words
 MOSTLY = 0.9  # of the cells, if the others are anything
-TOLERATED = 0.02  # of rows may be rejected, as in a new model's model.yaml
 NEARLY_ALL = 0.98  # of the cells have units
 MARKS: tuple[tuple[str, str | None], ...] = (
     (".", None),
@@ -55,6 +54,7 @@ UNIT = r"^[^\d\s@#_]+( [^\d\s@#_]+)?[23]?$"
 IN_THREES = re.compile(r"(^|[^0-9])[1-9][0-9]{0,2},[0-9]{3}($|[^0-9])")
 LIMIT = r"^(?:[<>\u2264\u2265~\u2248]=?|(?i:ca\.?|approx\.?|about|over|under|below|above))\s*[0-9]|^[0-9.,]+\s*\+$"
 RANGE = r"^[0-9.,]+\s*(?:[-\u2013]|to)\s*[0-9.,]+$"
+INVISIBLE = "\u00ad\u200b-\u200f\u2060\ufeff"
 # numbers that are not read as such, and what they are
 UNREAD = {
     r"^[+-]?0[xX][0-9a-fA-F]+$": "is hexadecimal",
@@ -62,18 +62,21 @@ UNREAD = {
     r"^[+-]?\p{Nd}+([.,\u066b]\p{Nd}+)?$": "has digits of another script",
     r"^[0-9]+ ?/ ?[0-9]+$|^[0-9]+ [0-9]+/[0-9]+$": "is a fraction, or two numbers in a cell,",
     r"^'.*'$": "has single quotes, which belong to the cell,",
+    r'^="?[^"]*"?$': "has formulas, as Excel keeps texts,",
+    rf"[{INVISIBLE}]": "has invisible characters",
 }
 INFINITE = r"(?i)^[+\u2212-]?(inf(inity)?|∞|1\.#inf)$"
 SENTINEL = re.compile(r"-?9{2,}(\.0+)?|-[0-9]+(\.0+)?")
 FEWEST_SENTINELS = 3
 
 
-def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None:
+def nearly_a_number(known: pl.Series, rows: int, delimiter: str, *, decimal_commas: bool = False) -> Offer | None:
     """How to read these cells (stripped, none of them missing); None if they are plain numbers, or not numbers.
 
     Args:
         rows: of the file, for the words.
         delimiter: if it is a comma, a comma in a cell separates thousands; otherwise it may be the decimal mark.
+        decimal_commas: other columns of the file have them.
     """
     finite = known.filter(~infinite(known))
     if finite.is_empty() or names_things(finite):
@@ -106,7 +109,7 @@ def nearly_a_number(known: pl.Series, rows: int, delimiter: str) -> Offer | None
     if not nulls and len(others) > TOLERATED * rows:  # too many rows would be rejected
         return Offer(known.name, said)
     doubtful = spelling.unit is not None and not (_is_currency(spelling.unit) or spelling.unit in UNITS)
-    doubtful |= spelling.thousands == "_" or _may_be_either(finite, spelling, delimiter)
+    doubtful |= spelling.thousands == "_" or _may_be_either(finite, spelling, delimiter, decimal_commas)
     return Offer(known.name, said, column, usual and not doubtful)
 
 
@@ -163,14 +166,16 @@ def sentinels(known: pl.Series, rows: int, suspected: frozenset[str] = frozenset
 
 
 def thousands_after_all(known: pl.Series, rows: int) -> Offer | None:
-    """If other columns have decimal commas, 1.234 is a thousand and more."""
+    """If other columns have decimal commas, 1.234 may be a thousand and more."""
     dotted = known.filter(known.str.contains(r"\."))
     grouped = known.str.contains(r"^[+-]?[0-9]{1,3}(\.[0-9]{3})*$")
     if dotted.is_empty() or not grouped.all():
         return None
     column = Column(kind=NUMBER, decimal=",", thousands=".")
     said = f"{known.name} has dots before three digits in {counted(len(dotted), rows)} ({quoted(dotted)})"
-    return Offer(known.name, f"{said}, and other columns have decimal commas", column, is_sure=True)
+    return Offer(
+        known.name, f"{said}, and other columns have decimal commas", column, _are_groups(known, column.spelling)
+    )
 
 
 def _best(known: pl.Series, delimiter: str) -> tuple[Spelling, pl.Series]:
@@ -212,9 +217,21 @@ def _units(known: pl.Series) -> pl.Series:
     return _units_of(known).drop_nulls()
 
 
-def _may_be_either(known: pl.Series, spelling: Spelling, delimiter: str) -> bool:
-    """Is 1,234 a thousand and more, or one and a bit? If commas separate cells, decimal commas are not expected."""
-    if delimiter in ",\t" or "," not in (spelling.decimal, spelling.thousands):
+def _may_be_either(known: pl.Series, spelling: Spelling, delimiter: str, decimal_commas: bool) -> bool:
+    """Is 1,234 a thousand and more, or one and a bit? If commas separate cells, decimal commas are not expected, unless
+    other columns have them."""
+    if "," not in (spelling.decimal, spelling.thousands):
+        return False
+    if decimal_commas:
+        return spelling.thousands == "," and not _are_groups(known, spelling)
+    if delimiter in ",\t":
         return False
     commas = known.filter(known.str.contains(",", literal=True)).unique().to_list()
     return bool(commas) and all(IN_THREES.search(cell) for cell in commas)
+
+
+def _are_groups(known: pl.Series, spelling: Spelling) -> bool:
+    """Whether what looks like groups of three digits can be nothing else: some cells have two groups, decimals too, or
+    no separator, which numbers with three decimals would have."""
+    gap, mark = re.escape(spelling.thousands or ""), re.escape(spelling.decimal)
+    return bool(known.str.contains(rf"{gap}.*{gap}|{mark}|^[^{gap}]*[1-9][^{gap}]*$").any())

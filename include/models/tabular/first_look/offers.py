@@ -19,6 +19,7 @@ ABSENT = frozenset(
     [
         *("n.a.", "n.a", "n/a.", "na.", "n.d.", "(null)", "<null>", "<na>", "<nan>", "\\n", "nat", "-nan", "+nan"),
         *("-nan(ind)", "nan(ind)", "1.#qnan", "-1.#qnan", "1.#snan", "1.#ind", "-1.#ind"),  # C's on Windows
+        *("0000-00-00", "0000-00-00 00:00:00"),  # MySQL's
     ]
 )
 WORDS = frozenset({"nil", "nd", "missing", "unknown", "unk", "undefined", "unavailable", "not available", "no data"})
@@ -29,6 +30,7 @@ NULL_WORDS = SIGNS | SHEET_ERRORS | ABSENT | WORDS | INFINITE
 # even in a text column, these cannot be names
 NO_NAMES = SHEET_ERRORS | ABSENT | {"?", "??", "--", "---"} | set(MISSING) - {"", "na", "none"}
 MOST_WORDS = 8
+TOLERATED = 0.02  # of rows may be rejected, as in a new model's model.yaml
 MOST_SHOWN = 3
 
 

@@ -14,7 +14,7 @@ from include.models.config import Column, Moment
 from include.models.config.kinds import TIMESTAMP
 from include.models.raw.times import EPOCHS, EXCEL_DAYS, ISO_FORMATS, moments
 from include.models.tabular.first_look.names import NOT_OF_ROWS, is_of_a_time, is_of_an_id
-from include.models.tabular.first_look.offers import Offer, counted, quoted, words_among
+from include.models.tabular.first_look.offers import TOLERATED, Offer, counted, quoted, words_among
 
 DAYS = (
     *("%Y-%m-%d", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d"),
@@ -57,6 +57,7 @@ FORMATS = tuple(
 # by the number of digits
 COMPACT = {
     6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y"),
+    7: ("%Y%j",),
     8: ("%Y%m%d", "%d%m%Y", "%m%d%Y"),
     10: ("%Y%m%d%H", "%y%m%d%H%M"),
     12: ("%Y%m%d%H%M", "%y%m%d%H%M%S"),
@@ -76,6 +77,7 @@ LIKE_A_TIME = (
     r"|(^|[^0-9])[0-9]{1,2}[-/._ ]{0,2}\p{L}{0,10}[-/._ ]{1,2}(19|20)[0-9]{2}([^0-9]|$)"
     r"|(19|20)[0-9]{2}[ -]?Q[1-4]|Q[1-4][ /-]?(19|20)[0-9]{2}"
     r"|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}.*[0-9]{1,2}:[0-9]{2}"
+    r"|/Date\(-?[0-9]+"
 )
 OF_A_DAY = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p", "%H.%M.%S", "%H.%M")
 ZONE_NAME = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)? ?([A-Z]{3,5}|[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+)$"
@@ -125,9 +127,7 @@ def find_times(known: pl.Series) -> Times | None:
 def nearly_a_time(times: Times, name: str, known: pl.Series, rows: int) -> Offer | None:
     """A suggestion if one format is not enough."""
     words = words_among(times.others) if len(times.others) else ([], True)
-    if words is None:
-        return None
-    nulls, usual = words
+    nulls, usual = words or ([], False)
     formats = times.formats[0] if len(times.formats) == 1 else list(times.formats)
     iso = isinstance(formats, str) and formats in ISO_FORMATS
     column = Column(kind=TIMESTAMP, format=None if iso else formats, null_words=nulls)
@@ -139,6 +139,8 @@ def nearly_a_time(times: Times, name: str, known: pl.Series, rows: int) -> Offer
     )
     if len(times.others):
         said += f" but for {counted(len(times.others), rows)} ({quoted(times.others)})"
+    if words is None and len(times.others) > TOLERATED * rows:  # too many rows would be rejected
+        return Offer(name, said)
     days_first = {bool(re.search("%d.%m", form)) for form in times.formats if "%d" in form and "%m" in form}
     return Offer(name, said, column, usual and (len(examples) == 1 or not (times.either and len(days_first) > 1)))
 
@@ -152,6 +154,9 @@ def number_as_time(known: pl.Series, rows: int) -> Offer | None:
 
 
 def _compact(known: pl.Series, rows: int) -> Offer | None:
+    if known.str.contains(r"^[0-9]+\.0+$").all():
+        offer = _compact(known.str.replace(r"\.0+$", ""), rows)
+        return offer and Offer(known.name, f"{offer.said}, but for the zeros after a dot: write them without")
     width = known.str.len_chars().unique().to_list()
     forms = COMPACT.get(width[0], ()) if len(width) == 1 else ()
     named = is_of_a_time(known.name)

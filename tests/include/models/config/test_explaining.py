@@ -36,6 +36,7 @@ def refusal(folder: Path, content: str | bytes) -> str:
         ("owner: ml\x07", "control characters are not allowed"),
         ("<<<<<<< HEAD", "could not find expected ':'"),
         ("since: 2024-13-45", "month must be in 1..12"),
+        ("since: !!int ", "a value that is empty"),
     ],
 )
 def test_what_is_not_yaml_has_a_file_and_a_line(tmp_path: Path, line: str, words: str) -> None:

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from include.jobs.build_features import split_features
 from include.jobs.evaluation.metrics import measure
-from include.models.config import MODELS_FOLDER, ModelConfig, load_model
+from include.models.config import MODELS_FOLDER, ConfigError, ModelConfig, load_model
 from include.models.errors import JobError
 from include.models.interface import Examples
 from include.models.tabular.column_profile import AS_FOUND, Wishes
@@ -122,6 +122,14 @@ def test_a_column_that_tells_the_target_is_named(folder: Path) -> None:
     assert any("nearly determine the target on their own: refund" in line for line in lines)
     text = (folder / "bicycle_orders" / "model.yaml").read_text()
     assert '# refuses the next leak:\n#   "refund"\nfeatures:' in text
+    file = folder / "bicycle_orders" / "model.yaml"
+    file.write_text(text.replace("  exclude: []", "  exclude: [refund]"))
+    load_model.cache_clear()
+    assert load_model("bicycle_orders", folder).features.exclude == ["refund"], "the only edit"
+    file.write_text(text.replace("  exclude: []", "  exclude: [price]"))
+    load_model.cache_clear()
+    with pytest.raises(ConfigError, match=r"features.json.*'price' is left out of the features by features.exclude"):
+        load_model("bicycle_orders", folder)
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])

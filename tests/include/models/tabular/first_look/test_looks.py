@@ -193,12 +193,32 @@ def test_a_workbook_may_have_a_title_and_its_days_and_hours_apart(models: Path, 
 
 
 def test_decimal_commas_tell_what_dots_mean(models: Path, tmp_path: Path) -> None:
-    file = file_of(tmp_path, lambda row: f"{row},5;1.{row:03}", header="a,b,n,y", delimiter=";")
+    file = file_of(
+        tmp_path, lambda row: f"{row},5;{f'1.{row:03}' if row % 9 else 987}", header="a,b,n,y", delimiter=";"
+    )
     config, lines = look(models, file, TAKEN)
     table = config.data.tables["rows"]
     assert (table.delimiter, table.columns["a"].decimal) == (";", ",")
     assert (table.columns["b"].decimal, table.columns["b"].thousands) == (",", ".")
     assert "b has dots before three digits" in lines
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (lambda row: f"{row},5;1.{row:03}", "number"),  # or three decimals, as a program writes them
+        (lambda row: f'"{row},5","1,{row:03}"', "string"),
+        (lambda row: f"{row},5;1,{row % 9} K", "string"),  # a unit that is none stays doubtful
+    ],
+)
+def test_what_may_be_thousands_or_decimals_is_not_assumed(
+    models: Path, tmp_path: Path, cells: Callable[[int], object], kind: str
+) -> None:
+    delimiter = ";" if ";" in str(cells(0)) else ","
+    config, lines = look(models, file_of(tmp_path, cells, header="a,b,n,y", delimiter=delimiter), TAKEN)
+    columns = config.data.tables["rows"].columns
+    assert (columns["a"].decimal, columns["b"].kind.name) == (",", kind)
+    assert "it may mean something else, so ASSUME=yes does not" in lines
 
 
 @pytest.mark.parametrize(
@@ -320,6 +340,10 @@ def test_a_file_without_a_header_is_given_names(models: Path, tmp_path: Path) ->
     [
         (lambda text: text.replace("\n9,", "\n9,9,", 1), r"line 11, column 4: 4 fields instead of 3"),
         (lambda text: text.replace("\n9,", "\n<<<<<<< HEAD\n9,", 1), r"line 11, column 1: a mark of a merge conflict"),
+        (
+            lambda text: text.replace("x,n,y", "'x','n','y'"),
+            r"line 1: the names are in single quotes \('x',",
+        ),
         (lambda text: "file_line" + text[1:], r"line 1, column 1: a column cannot be called 'file_line'"),
         (lambda text: "*" + text[1:], r"line 1, column 1: a column cannot be called '\*', which stands for several"),
         (lambda text: "^x$" + text[1:], r"line 1, column 1: a column cannot be called '\^x\$'"),
@@ -392,6 +416,8 @@ def test_another_alphabet_is_not_assumed(models: Path, tmp_path: Path) -> None:
         (("0.0", "1.0"), ["0", "1"], "positive: 1"),
         (("benign", "malignant"), ["benign", "malignant"], "positive: malignant"),
         ((" red", "blue"), ["red", "blue"], "positive: blue, the rarer"),
+        (("1", "2"), ["1", "2"], "positive: 2, the rarer"),
+        (("1", "-1"), ["-1", "1"], "positive: 1, its name says so"),
     ],
 )
 def test_the_positive_class_is_said(
@@ -410,7 +436,7 @@ def test_the_positive_class_is_said(
 def test_classes_that_differ_in_case_alone_are_named(models: Path, tmp_path: Path) -> None:
     file = file_of(tmp_path, lambda row: row)
     file.write_text(file.read_text().replace(",no\n", ",NO\n", 20))
-    with pytest.raises(JobError, match=r"(NO and no|no and NO) differ only in case"):
+    with pytest.raises(JobError, match=r"(NO and no|no and NO) differ only in case: spell them alike"):
         look(models, file, ASKED)
 
 
