@@ -22,7 +22,9 @@ SHADOW = "staging and shadow"
 def params(model: ModelConfig) -> dict[str, Param]:
     """The run's fields; all may be left as they are."""
     return {
-        "version": version_param("An approved version of the model. Empty: the newest approved one."),
+        "version": version_param(
+            "An approved version of the model. Empty: the newest approved one.", f"/models/model/{model.name}#promote"
+        ),
         "stages": Param(
             BOTH,
             enum=[BOTH, STAGING_ONLY, SHADOW],

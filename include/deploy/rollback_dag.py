@@ -73,6 +73,8 @@ def rollback_dag(models: Sequence[ModelConfig]) -> DAG:
         rollback(),
         {
             "model": Param(type="string", enum=list(owners), title="Model", description="The model to roll back."),
-            "version": version_param("An earlier version. Empty: the one that served before the current one."),
+            "version": version_param(
+                "An earlier version. Empty: the one that served before the current one.", "/models/"
+            ),
         },
     )

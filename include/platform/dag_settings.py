@@ -31,10 +31,6 @@ NO_BACKFILLS = cast(
 )
 
 
-# forms are built at parse time, without calls to AWS, so they cannot list the versions
-VERSIONS_ARE_LISTED = "The versions, with their metrics, are listed under Models; its own forms let you choose one."
-
-
 def when_triggered() -> DailyTimetable:
     """No schedule, in a form that supports Airflow's questions about backfills."""
     return DailyTimetable(None)
@@ -185,10 +181,15 @@ def switch_param(title: str, description: str) -> Param:
     return Param(False, type=["null", "boolean"], title=title, description=description)
 
 
-def version_param(description: str) -> Param:
-    return Param(
-        None, type=["null", "integer"], minimum=1, title="Version", description=f"{description} {VERSIONS_ARE_LISTED}"
-    )
+def version_param(description: str, page: str) -> Param:
+    """A version's number. Airflow's forms are fixed when a Dag file is parsed, without calls to AWS, so this one cannot
+    list the versions: it leads to the form that does.
+
+    Args:
+        page: of the console.
+    """
+    listed = f"[Choose it from a list]({page}): the model's page has the same form, with every version and its metrics."
+    return Param(None, type=["null", "integer"], minimum=1, title="Version", description_md=f"{description} {listed}")
 
 
 def budget_param(description: str) -> Param:

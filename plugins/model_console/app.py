@@ -344,4 +344,5 @@ def _templates() -> jinja2.Environment:
     templates.filters["words"] = lambda text: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).capitalize()
     templates.filters["moment"] = lambda text: text[:16].replace("T", " ") if text else "–"
     templates.filters["day"] = lambda value: value.isoformat() if isinstance(value, date) else value
+    templates.filters["markdown"] = runbook.as_html
     return templates

@@ -27,6 +27,7 @@ from sagemaker_jobs.kinds import (
     Json,
     Request,
     compact,
+    in_words,
     instances,
     longest_duration,
     running_minutes,
@@ -74,7 +75,9 @@ class RequestOperator(SageMakerBaseOperator):
 
     def _build_request(self, context: Context) -> Request:
         request = self.request(context, **self.request_kwargs)
-        self.log.info("request: %s", json.dumps(redacted(request), indent=2, default=str))
+        self.log.info("::group::the request to SageMaker")  # Airflow's page of the log folds it
+        self.log.info("%s", json.dumps(redacted(request), indent=2, default=str))
+        self.log.info("::endgroup::")
         return request
 
     @property
@@ -267,7 +270,7 @@ class JobOperator(RequestOperator):
             raise AirflowTaskTerminated(f"the task was ended; {name} is not started")
         try:
             getattr(self.client, f"create_{self.kind.api}")(**request)
-            self.log.info("created %s job %s", self.kind.word, name)
+            self.log.info("created %s job %s: %s", self.kind.word, name, self._pages(name)["console"])
         except ClientError as error:
             # another process of this task was quicker, or the answer was lost: the job is ours all the same
             if error.response.get("Error", {}).get("Code") != "ResourceInUse":
@@ -327,7 +330,8 @@ class JobOperator(RequestOperator):
         if lost := self.missing(description):
             return self._start_again(context, name, lost)
         result = self.result(context, description)
-        self.log.info("%s completed: %s billable seconds", name, result.get("billable_seconds"))
+        for line in in_words(result, self._pages(name)):
+            self.log.info("%s", line)
         return result
 
     def _start_again(self, context: Context, name: str, lost: list[str]) -> Json:

@@ -171,6 +171,25 @@ def compact(kind: JobKind, description: Description) -> JobResult:
     return cast(JobResult, {name: value for name, value in summary.items() if value not in (None, {})})
 
 
+def in_words(result: JobResult, pages: Json) -> list[str]:
+    """A completed job's outcome, for its task's log: time and price, metrics, addresses.
+
+    Args:
+        pages: of the job and its log.
+    """
+    usd, seconds = result.get("cost_usd"), result.get("billable_seconds")
+    price = f"{usd} USD on {result.get('instance_type')}" if isinstance(usd, int | float) else "its price is not known"
+    wrote = result.get("result")
+    metrics = result.get("metrics") or (wrote.get("metrics") if isinstance(wrote, dict) else None) or {}
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, int | float))
+    links = {**pages, **({"report": result["report"]} if "report" in result else {})}
+    return [
+        f"{result['name']} completed: {'unknown' if seconds is None else seconds} billable seconds, {price}",
+        *([f"metrics: {shown}"] if shown else []),
+        *(f"{what}: {address}" for what, address in links.items()),
+    ]
+
+
 def _billable_seconds(
     description: Description, began: datetime | None, ended: datetime | None, instance_count: int
 ) -> int | None:

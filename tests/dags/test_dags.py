@@ -144,7 +144,7 @@ def test_params_say_what_they_are(dag: DAG) -> None:
     assert fields == (forms.get(dag.dag_id) or forms[dag.dag_id.partition("_")[0]])
     for name in dag.params:
         param = dag.params.get_param(name)
-        assert param.description
+        assert param.description or param.schema["description_md"]
         assert param.schema["title"]
         assert param.schema.get("type") or param.schema.get("enum")
 

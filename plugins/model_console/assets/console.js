@@ -31,6 +31,9 @@ for (const sorted of document.querySelectorAll("table.sortable")) {
     });
   }
 }
+// An address that ends with a form's name opens it, as Airflow's own forms do.
+const asked = document.getElementById(location.hash.slice(1));
+if (asked instanceof HTMLDetailsElement) asked.open = true;
 // The range of a backfill: typed, or two squares of the calendar; with its price.
 const backfill = document.querySelector("#backfill form");
 if (backfill) {

@@ -26,6 +26,7 @@ from model_console.cloud import Cloud, Endpoint, Today
 from model_console.serving import Variant
 from model_console.settings import NotConfiguredError, Settings
 from model_console.store import Store, store
+from sagemaker_jobs import schedules
 from tests.plugins.model_console.test_overview import dag, index
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -129,8 +130,9 @@ def airflow() -> FakeAirflow:
 @pytest.fixture
 def s3() -> FakeS3:
     found = index(description=HOSTILE)
+    message = f"{HOSTILE} Log: https://airflow/log"
     told = [
-        {"dag_id": dag_id, "subject": f"{HOSTILE} {dag_id}", "message": HOSTILE, "count": 10, **AT}
+        {"dag_id": dag_id, "subject": f"{HOSTILE} {dag_id}", "message": message, "count": 10, **AT}
         for dag_id in ("score_pumps", "score_secret")
     ]
     return FakeS3(
@@ -186,6 +188,25 @@ def test_messages_are_those_of_dags_that_the_user_may_see(client: TestClient) ->
     assert "score_pumps" in page
     assert "10 times" in page
     assert "score_secret" not in page
+    assert '<a href="https://airflow/log"' in page
+
+
+def test_a_question_without_a_packet_is_shown_as_it_is_meant(client: TestClient, airflow: FakeAirflow) -> None:
+    asked = {**QUESTION, "body": f"**Callers get errors.** [x](javascript:alert) {HOSTILE}"}
+    object.__setattr__(airflow, "questions", [asked])
+    page = client.get("/decisions").text
+    assert "<strong>Callers get errors.</strong>" in page
+    assert 'href="javascript' not in page
+    assert HOSTILE not in page
+
+
+@pytest.mark.parametrize(("setting", "said"), [("off", True), ("1", False)])
+def test_where_schedules_are_off_the_pages_say_so(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, setting: str, *, said: bool
+) -> None:
+    monkeypatch.setenv(schedules.VARIABLE, setting)
+    for path in ("/", "/model/pumps", "/model/pumps?done=resume&started="):
+        assert ("SCHEDULES=1" in client.get(path).text) == said, path
 
 
 def test_health_shows_what_needs_attention(client: TestClient) -> None:

@@ -14,7 +14,9 @@ from sagemaker_jobs.kinds import (
     TRANSFORM,
     TUNING,
     JobKind,
+    JobResult,
     compact,
+    in_words,
     instances,
     longest_duration,
     running_minutes,
@@ -162,3 +164,24 @@ def test_a_job_that_did_not_run_from_start_to_end_has_no_measured_cost(times: di
     found = compact(TRAINING, description)
     assert found["cost_usd"] == "unknown"
     assert "billable_seconds" not in found
+
+
+def test_a_completed_jobs_log_says_time_price_metrics_and_where_to_look() -> None:
+    result: JobResult = {
+        "name": "evaluate-1",
+        "instance_type": "ml.m5.large",
+        "billable_seconds": 61,
+        "cost_usd": 0.002,
+        "report": "https://report",
+        "result": {"metrics": {"pr_auc": 0.812345, "rows": 9, "undefined": None}},
+    }
+    assert in_words(result, {"console": "https://page", "logs": "https://log"}) == [
+        "evaluate-1 completed: 61 billable seconds, 0.002 USD on ml.m5.large",
+        "metrics: pr_auc 0.8123, rows 9",
+        "console: https://page",
+        "logs: https://log",
+        "report: https://report",
+    ]
+    assert in_words({"name": "x", "cost_usd": "unknown", "result": ["no verdict"]}, {}) == [
+        "x completed: unknown billable seconds, its price is not known"
+    ]
