@@ -17,16 +17,19 @@ ABBREVIATIONS = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
+    "brier": "Brier score",
+    "ece": "calibration error",
 }
 
 
 def number(value: float | None) -> str:
-    """Four decimals below 10, whole numbers as they are, an en dash for what is not there."""
+    """Four digits that count, whole numbers as they are, an en dash for what is not there."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == int(value):
         return f"{int(value):,}"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+    decimals = next((digits for digits, limit in ((4, 1), (3, 10), (2, 100)) if abs(value) < limit), 1)
+    return f"{value:,.{decimals}f}"
 
 
 def words(metric: str) -> str:

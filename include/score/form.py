@@ -6,7 +6,7 @@ from typing import get_args
 
 from airflow.sdk import Param
 
-from include.platform.dag_settings import VERSIONS_ARE_LISTED, budget_param, day_param, switch_param
+from include.platform.dag_settings import budget_param, day_param, switch_param
 from include.score.file_plan import Mode
 from include.score.plan import CHAMPION_AT, CURRENT
 
@@ -83,7 +83,7 @@ def _version() -> Param:
         pattern=rf"^({CHAMPION_AT}|{CURRENT}|[1-9][0-9]*)$",
         title="Model version",
         description=f"{CHAMPION_AT}: the one in production at the day's end; {CURRENT}: the one in production now; "
-        f"or a version number of the Model Registry. {VERSIONS_ARE_LISTED}",
+        "or a version number: Models, in the menu, lists the versions with their metrics.",
     )
 
 

@@ -17,6 +17,7 @@ MONTHS = 6
 WEEK = 7
 PLOTTED = 120  # days
 SOME = 2  # days, to draw a line
+WAITS = "PendingManualApproval"
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _timeline(index: Index) -> list[tuple[str, str]]:
     registered = [
         (
             version["registered_at"],
-            f"version {version['version']} registered ({version['approval']})"
+            f"version {version['version']} registered ({version['approval'].replace(WAITS, 'waits for approval')})"
             + (f", trained because of {started}" if (started := version["facts"].get("started_by")) else ""),
         )
         for version in index["versions"]

@@ -79,7 +79,7 @@ def told(outcome: DecisionOutcome) -> str:
         text += f", cost per 1,000 rows {ours['cost_per_1000']:.4g}, against {usual['cost_per_1000']:.4g}"
     else:
         text += f", {ours['alarms_per_1000']:.3g} alarms per 1,000 rows, against {usual['alarms_per_1000']:.3g}"
-    return f"{text} with the likeliest class (.5 of two)"
+    return f"{text} with the likeliest class"
 
 
 def _share(value: float | None) -> str:

@@ -115,7 +115,7 @@ def test_different_test_data_is_said_and_nothing_is_called_better() -> None:
 def test_the_page_stands_alone_and_shows_the_rest() -> None:
     text = page(packet())
     assert not re.search(r"""<(script|link|img)|src=|url\(""", text)
-    assert "recall_comp1" in text
+    assert "recall comp1" in text
     assert "1 &lt;b&gt;warning&lt;/b&gt;" in text
     assert "<b>168 USD a month</b>" in text
     card = text.split('id="model-card"')[1].split("<h2")[0]
