@@ -35,6 +35,10 @@ SUCH_AS = {
         "minute), or epoch, epoch_ms, epoch_us, epoch_ns, excel_days"
     ),
 }
+SAID = {
+    "missing": "is missing.",
+    "invalid_key": "is read as a key: within { } a comma ends a value, so write 0.5, not 0,5. Quote a key of digits.",
+}
 # the types that pydantic tried for a value, which it reports like keys below it
 TRIED = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 
@@ -96,8 +100,8 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
         path, section = _place(problem["loc"], whole)
         if problem["type"] == "extra_forbidden":
             yield Problem(path, f"unknown key. {nearest(str(path[-1]), section.model_fields)}")
-        elif problem["type"] == "missing":
-            yield Problem(path, "is missing.")
+        elif said := SAID.get(problem["type"]):
+            yield Problem(path, said)
         elif problem["type"] == "problem":
             yield Problem(path, problem["msg"])
         elif problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] in SUCH_AS:

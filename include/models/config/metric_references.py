@@ -41,7 +41,7 @@ def metrics(config: ModelConfig) -> Iterator[Problem]:
             if gate.metric in known and gate.metric not in {COST, *config.validation_metrics, *INTERVALS}:
                 yield Problem((*place, "metric"), f"a segment has no {gate.metric}, which is of the whole test split")
         if gate.metric not in known:
-            yield Problem((*place, "metric"), _no_metric(gate.metric, known))
+            yield Problem((*place, "metric"), _no_metric(gate.metric, known, config))
             continue
         if gate.interval and gate.metric in without_interval:
             yield Problem((*place, "interval"), f"{gate.metric} has no interval: leave it out")
@@ -53,9 +53,17 @@ def metrics(config: ModelConfig) -> Iterator[Problem]:
             bound = getattr(gate, end)
             if bound is not None and measured.refuses(bound):
                 yield Problem((*place, end), f"{gate.measured} {measured.range}; the bound {bound:g} is out of range")
+    yield from _champion(config, known)
+
+
+def _champion(config: ModelConfig, known: dict[str, Metric]) -> Iterator[Problem]:
     # refits are the candidate's alone
     comparable = {name: metric for name, metric in known.items() if not name.startswith(ROLLING)}
-    yield from _judged_by(("champion",), config.champion.metric, config.champion.direction, comparable)
+    rule = config.champion
+    yield from _judged_by(("champion",), rule.metric, rule.direction, comparable, config)
+    if (judged := comparable.get(rule.metric)) and judged.span is not None and rule.margin >= judged.span:
+        message = f"{rule.metric} {judged.range}: no candidate could be worse by more than {rule.margin:g}"
+        yield Problem(("champion", "margin"), message)
 
 
 def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Iterator[Problem]:
@@ -76,15 +84,28 @@ def _over(config: ModelConfig, place: Path, gate: Gate, measured: Metric) -> Ite
         yield Problem((*place, "over"), f"neither way is better for {gate.metric}, so it is not over anything")
 
 
-def _judged_by(place: Path, name: str, direction: Direction, known: dict[str, Metric]) -> Iterator[Problem]:
+def _judged_by(
+    place: Path, name: str, direction: Direction, known: dict[str, Metric], config: ModelConfig
+) -> Iterator[Problem]:
     if name not in known:
-        yield Problem((*place, "metric"), _no_metric(name, known))
+        yield Problem((*place, "metric"), _no_metric(name, known, config))
     elif (better := known[name].better) and better != direction:
         yield Problem((*place, "direction"), f"is {direction}, but the better direction of {name} is {better}")
 
 
-def _no_metric(name: str, known: Collection[str]) -> str:
-    return f"{unknown('metric', name, known)} What evaluation.py adds is declared in code.evaluation.metrics."
+def _no_metric(name: str, known: Collection[str], config: ModelConfig) -> str:
+    return f"{unknown('metric', name, known)} {_given_by(name, config)}"
+
+
+def _given_by(name: str, config: ModelConfig) -> str:
+    """Which setting a metric that the evaluation will not have comes from."""
+    if name == COST:
+        return "It is measured if mistakes have costs: add decision.costs."
+    if name.startswith(ROLLING) and config.split.kind == "time":
+        return "It is measured if the model is refitted at earlier ends of the data: add split.rolling_origins."
+    if any(name == metric for metric in fairness_metrics(config.problem, [one.name for one in config.slices])):
+        return "It is measured for a slice that has protected: true."
+    return "What evaluation.py adds is declared in code.evaluation.metrics."
 
 
 def hyperparameters(config: ModelConfig) -> Iterator[Problem]:
@@ -127,7 +148,7 @@ def _objective(config: ModelConfig, tuning: Tuning) -> Iterator[Problem]:
     if name not in known:
         yield Problem((*place, "metric"), f"on the validation split {unknown('metric', name, known)}")
     else:
-        yield from _judged_by(place, name, tuning.objective.direction, known)
+        yield from _judged_by(place, name, tuning.objective.direction, known, config)
 
 
 def _range(config: ModelConfig, place: Path, name: str, given: Range) -> Iterator[Problem]:

@@ -29,12 +29,16 @@ class Metric:
         """The best possible value."""
         return {"minimize": self.low, "maximize": self.high, None: None}[self.better]
 
+    @property
+    def span(self) -> float | None:
+        """The largest possible difference of two values."""
+        return None if self.low is None or self.high is None else self.high - self.low
+
     def gain(self, *, share: bool) -> Metric:
         """The metric for being better than another model; as a share of what is possible, if ``share``."""
         if share:
             return Metric(None, 1, "maximize")
-        span = None if self.low is None or self.high is None else self.high - self.low
-        return Metric(None if span is None else -span, span, "maximize")
+        return Metric(None if self.span is None else -self.span, self.span, "maximize")
 
     @property
     def range(self) -> str:

@@ -145,6 +145,19 @@ def _decision(config: ModelConfig) -> Iterator[Problem]:
         for name in ("calibration", "decision"):
             if getattr(config, name):
                 yield Problem((name,), "is for classification; a regression has no probabilities")
+    elif config.explain and config.explain.above is not None and not 0 <= config.explain.above < 1:
+        message = f"a probability lies between 0 and 1; no row is above {config.explain.above:g}, or every row is"
+        yield Problem(("explain", "above"), message)
+    costs = config.decision.costs if config.decision else None
+    if config.problem == "binary" and costs and costs.confused:
+        yield Problem(("decision", "costs", "confused"), "of two classes, no alarm can name the wrong one: remove it")
+
+
+def _challenger(config: ModelConfig) -> Iterator[Problem]:
+    shadowed = config.serving.mode == "provisioned" and config.serving.data_capture_percent and config.monitoring
+    if config.challenger and not config.scoring and not shadowed:
+        needed = "add scoring, or monitoring and serving.data_capture_percent"
+        yield Problem(("challenger",), f"there is nothing to compare a candidate by: {needed}")
 
 
 def _split(config: ModelConfig) -> Iterator[Problem]:
@@ -309,6 +322,7 @@ RULES: tuple[Callable[[ModelConfig], Iterator[Problem]], ...] = (
     _scoring,
     _bounds_of_scores,
     _monitoring,
+    _challenger,
     _labels,
     _refit,
 )

@@ -74,6 +74,13 @@ CASES = [
     (ELEC, '"validation:accuracy"', '"validation:accuracy_over_all"', "there is no metric 'accuracy_over_all'"),
     (ABALONE, '"validation:mse", direction: minimize', '"validation:mse", direction: maximize', "but the better direction of mse is minimize"),
     (TABULAR, "{metric: one_feature_alone, max", "{metric: one_feature_alone, interval: true, max", "gates.4.interval: one_feature_alone has no interval"),
+    (PM, "{metric: failure_events_caught, min: 0.93}", "{metric: failure_events_caught, min: 0,93}", "gates.2.93: is read as a key: within { } a comma ends a value"),
+    (ABALONE, "{metric: mse, over: mean, share: true, min: 0.52}", "{metric: mae_difference_sex, max: 1}", "It is measured for a slice that has protected: true"),
+    (ELEC, "same_as_last, min: 0.0}", "same_as_last, min: 0.0}\n  - {metric: cost_per_1000, max: 5}", "add decision.costs"),
+    (PM, "{metric: failure_events_caught, min: 0.93}", "{metric: rolling_macro_f1, min: 0.9}", "add split.rolling_origins"),
+    (PM, "  margin: 0.005\n", "  margin: 1\n", "champion.margin: macro_f1 lies between 0 and 1: no candidate could be worse by more than 1"),
+    (PM, "  margin: 0.005\n", "  margin: 0,005\n", "champion.margin: Input should be a valid number; found '0,005'. Written as a number: 0.005"),
+    (PM, "above: 0.1}", "above: 10}", "explain.above: a probability lies between 0 and 1"),
     # hyperparameters
     (PM, "    num_leaves: 31\n", "    num_leafs: 31\n", "there is no hyperparameter 'num_leafs'. Did you mean 'num_leaves'?"),
     (PM, "    learning_rate: 0.1\n", "    learning_rate: 0,05\n", "is '0,05'; allowed is a number above 0 up to 10. Written as a number: 0.05"),
@@ -145,9 +152,12 @@ def test_what_is_not_scored_has_no_schedule_for_it(tmp_path: Path) -> None:
     text = (MODELS_FOLDER / PM / "model.yaml").read_text(encoding="utf-8")
     begin, end = text.index("\nscoring:"), text.index("\ncode:")
     (tmp_path / PM).mkdir()
-    (tmp_path / PM / "model.yaml").write_text(text[:begin] + text[end:], encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"schedule.score: a model that is not scored daily has no such schedule"):
+    left = f"{text[:begin]}\nchallenger: true{text[end:]}"
+    (tmp_path / PM / "model.yaml").write_text(left, encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
         load_model(PM, tmp_path)
+    assert "schedule.score: a model that is not scored daily has no such schedule" in str(error.value)
+    assert "challenger: there is nothing to compare a candidate by" in str(error.value)
 
 
 def test_modules_that_model_yaml_does_not_know_of(tmp_path: Path) -> None:
