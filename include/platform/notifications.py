@@ -85,9 +85,13 @@ def notify_failure(context: Context, owners: Mapping[str, str] | None = None, mo
 
 
 def runbook(log_url: str, dag_id: str, task_id: str) -> str:
-    """The address of a Dag's runbook entry for a failed task: a page of the console in the Airflow that has the task's
-    log."""
-    return f"{log_url.partition('/dags/')[0]}/models/runbook/{dag_id}#{task_id.rpartition('.')[2]}"
+    """The address of a Dag's runbook entry for a failed task."""
+    return console_page(log_url, f"runbook/{dag_id}#{task_id.rpartition('.')[2]}")
+
+
+def console_page(log_url: str, path: str) -> str:
+    """The address of a page of the console, in the Airflow that has the task's log."""
+    return f"{log_url.partition('/dags/')[0]}/models/{path}"
 
 
 def chat_body(address: str, subject: str, message: str) -> dict[str, Any]:

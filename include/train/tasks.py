@@ -28,7 +28,7 @@ from include.platform.clients import s3_client, sagemaker_client
 from include.platform.costs import above_budget, spent
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.errors import PermanentError
-from include.platform.notifications import notify
+from include.platform.notifications import console_page, notify
 from include.platform.objects import write_text
 from include.platform.raw_files import RawFile, list_raw_data, raw_megabytes
 from include.platform.request_parts import Request, RequestError, group_name
@@ -281,10 +281,12 @@ def notify_registration(model: ModelConfig, context: Context) -> None:
     index_versions(s3_client(environment), sagemaker_client(environment), environment.bucket, model)
     task_instance = context["ti"]
     registered: RegisteredPackage = task_instance.xcom_pull(task_ids=task_instance.task_id)
+    page = console_page(task_instance.log_url, f"model/{model.name}/version/{registered['version']}")
     notify(
         f"{registered['group']} version {registered['version']} waits for approval",
         f"{task_instance.dag_id} registered {registered['arn']} in run {task_instance.run_id}.\n\n"
-        f"Log: {task_instance.log_url}\nWhat to do: look at its metrics and its report, then approve or reject it.",
+        f"Log: {task_instance.log_url}\n"
+        f"What to do: look at its metrics and its report, then approve or reject it: {page}",
     )
 
 

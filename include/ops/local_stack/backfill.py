@@ -168,8 +168,7 @@ def backfill(settings: Settings, asked: Asked, console: Console) -> Json | None:
     model = load_model(check_model(asked.model))
     _ = model.daily_scoring  # a model that is not scored daily is refused here
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    with under_way("starting the stack", say):
-        stack.up(settings, say)
+    stack.up(settings, say)
     with under_way("cutting raw data into days", say):
         seed_days(settings, asked.model, (look_back(model, asked.first) or [asked.first])[0], asked.last, say)
     there = set(list_partitions(s3_client(settings), BUCKET, model.name))

@@ -46,16 +46,18 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     make_folder(settings.home / "mlflow")
     if not all(service.process() for service in all_services):
         say("preparing Airflow's database")
-        _prepare_database(settings, postgres)
+        with under_way("preparing Airflow's database", say):
+            _prepare_database(settings, postgres)
     started = [service for service in all_services if service.start()]
     if started:
         say(f"starting {', '.join(service.name for service in started)}")
-    wait_until(
-        lambda: answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
-    )
-    wait_until(
-        AirflowApi(settings.airflow_url, settings.login).is_healthy, "Airflow becoming healthy", 180, all_services
-    )
+    with under_way("waiting for Airflow", say):
+        wait_until(
+            lambda: answers(f"{settings.sagemaker_url}/_local/health"), "the local SageMaker answering", 30, [sagemaker]
+        )
+        wait_until(
+            AirflowApi(settings.airflow_url, settings.login).is_healthy, "Airflow becoming healthy", 180, all_services
+        )
     if settings.is_supervised:
         supervisor.service(settings).start()
         supervisor.announce(settings, say)

@@ -471,3 +471,18 @@ def test_on_a_laptop_an_edit_is_published_before_the_run_begins(
     assert environment.code_hash == code_bundle.code_hash(tmp_path)
     assert f"code/{environment.code_hash}/code.zip" in s3.objects
     assert json.loads(kept["ml_environment"]) == {**facts, "code_hash": environment.code_hash, "git_commit": None}
+
+
+def test_who_is_asked_to_approve_gets_the_versions_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(tasks, "notify", lambda subject, message: sent.append((subject, message)))
+    for name in ("index_versions", "s3_client", "sagemaker_client"):
+        monkeypatch.setattr(tasks, name, lambda *_: None)
+    package = {"group": "predictive-maintenance", "version": 3, "arn": "arn"}
+    log_url = f"https://airflow/dags/{RUN.dag_id}/runs/1/tasks/register_model"
+    ti = SimpleNamespace(task_id="register_model", dag_id=RUN.dag_id, run_id="1", log_url=log_url)
+    ti.xcom_pull = lambda task_ids: package
+    tasks.notify_registration(load_model("predictive_maintenance"), {"ti": ti})  # type: ignore[typeddict-item]
+    ((subject, message),) = sent
+    assert subject == "predictive-maintenance version 3 waits for approval"
+    assert message.endswith("https://airflow/models/model/predictive_maintenance/version/3")
