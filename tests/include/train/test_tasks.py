@@ -482,7 +482,7 @@ def test_who_is_asked_to_approve_gets_the_versions_page(monkeypatch: pytest.Monk
     log_url = f"https://airflow/dags/{RUN.dag_id}/runs/1/tasks/register_model"
     ti = SimpleNamespace(task_id="register_model", dag_id=RUN.dag_id, run_id="1", log_url=log_url)
     ti.xcom_pull = lambda task_ids: package
-    tasks.notify_registration(load_model("predictive_maintenance"), {"ti": ti})  # type: ignore[typeddict-item]
+    tasks.notify_registration(MODEL, {"ti": ti})  # type: ignore[typeddict-item]
     ((subject, message),) = sent
     assert subject == "predictive-maintenance version 3 waits for approval"
     assert message.endswith("https://airflow/models/model/predictive_maintenance/version/3")
