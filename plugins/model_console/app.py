@@ -208,7 +208,7 @@ async def day_page(request: Request, model: str, day: date, api: Api, data: Data
     page = days.of_day(manifest, json.loads(profile) if profile else None, drift, settings().region)
     shown = await run_in_threadpool(data.read, manifest["shown"]) if manifest.get("shown") else None
     top = rows.top(rows.unpack(shown), page.day, page.version) if shown else []
-    return _page(request, "day.html.jinja", model=model, page=page, sound=overview.SOUND, top=top)
+    return _page(request, "day.html.jinja", model=model, page=page, top=top)
 
 
 async def rows_page(request: Request, model: str, api: Api, data: Data) -> HTMLResponse:
@@ -344,5 +344,6 @@ def _templates() -> jinja2.Environment:
     templates.filters["words"] = lambda text: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).capitalize()
     templates.filters["moment"] = lambda text: text[:16].replace("T", " ") if text else "–"
     templates.filters["day"] = lambda value: value.isoformat() if isinstance(value, date) else value
+    templates.filters["tone"] = overview.tone
     templates.filters["markdown"] = runbook.as_html
     return templates

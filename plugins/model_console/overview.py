@@ -151,8 +151,7 @@ def _state(index: Index, champion: Json | None, late: int | None, failed: int) -
         return State("not in production", "quiet", f"version {index['versions'][-1]['version']} is registered")
     watched = max(index["drift"], default=None)
     if watched is not None and (verdict := index["drift"][watched]["verdict"]) not in SOUND:
-        tone: Tone = "warn" if verdict == HARMLESS else "bad"
-        return State(verdict, tone, index["drift"][watched]["summary"])
+        return State(verdict, tone(verdict), index["drift"][watched]["summary"])
     if failed:
         return State("failing", "bad", f"{failed} failed run{'s' if failed > 1 else ''} in the last 7 days")
     if late:
@@ -162,6 +161,11 @@ def _state(index: Index, champion: Json | None, late: int | None, failed: int) -
     if watched is not None and index["drift"][watched]["verdict"] in UNDECIDED:
         return State("no decision", "quiet", index["drift"][watched]["summary"])
     return State("fine", "good", index["drift"][watched]["summary"] if watched else "no day is scored yet")
+
+
+def tone(verdict: str) -> Tone:
+    """The colour of a day's verdict."""
+    return "good" if verdict in SOUND else "warn" if verdict == HARMLESS else "bad"
 
 
 def days_late(score: Json, last_day: str | None, today: date) -> int | None:

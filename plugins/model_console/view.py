@@ -74,7 +74,6 @@ class ModelPage:
     usd_per_day: float | None
     first_day: str
     last_day: str
-    sound: Sequence[str] = SOUND
 
 
 def of_model(index: Index | None, dags: Dags, model: str, region: str) -> ModelPage:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model_console.overview import Dags, Question, row
+from model_console.overview import Dags, Question, row, tone
 from model_console.view import is_of_model, of_model, spark, version_of
 
 TODAY = date(2026, 11, 29)
@@ -129,6 +129,14 @@ def test_what_waits_are_questions_and_versions_nobody_decided_about() -> None:
     asked = Dags(by_id=DAGS.by_id, questions=[question, Question("mills", "deploy_mills", "", "", "", "", "")])
     pending = [*index()["versions"], version(3, "PendingManualApproval", {})]
     assert row("pumps", index(versions=pending), asked, TODAY, JOBS).waiting == 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "colour"),
+    [("fine", "good"), ("too little to say", "good"), ("drift without harm", "warn"), ("performance loss", "bad")],
+)
+def test_only_a_verdict_that_does_harm_is_red(verdict: str, colour: str) -> None:
+    assert tone(verdict) == colour
 
 
 def test_a_cost_without_a_price_is_unknown() -> None:
