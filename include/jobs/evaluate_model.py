@@ -3,6 +3,7 @@
     python -m include.jobs.evaluate_model --model M --artifact DIR [--training DIR]
                                   [--champion DIR [--earlier-1 DIR ...] [--versions 7,5,4]]
                                   --features DIR --validated DIR --evaluation DIR [--refit DIR [--forced]] [--usual]
+                                  [--since DAY]
 
 ``--artifact``, ``--champion`` and earlier production versions (``--earlier-1`` is the last of them) are folders with a
 model.tar.gz; ``--versions`` are the numbers of the latter. ``--training`` has the candidate's output.tar.gz, with what
@@ -18,6 +19,9 @@ and comparing training data
 
 If model.yaml says ``split.refit`` and the gates pass (``--forced``: as with force), ``--refit`` gets the model.tar.gz
 of the candidate refitted on all rows, which is registered; the last three files then describe that one.
+
+With ``--since``, the day of the change that monitoring started the training for, the test split's rows since then are
+also measured on their own.
 
 With ``--usual``, a candidate with other hyperparameters than model.yaml's, such as a tuned one, is also compared with
 one that has those: one more fit.
@@ -53,6 +57,7 @@ from include.jobs.features.learned_rows import learned
 from include.jobs.mlflow import tracking
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, TrainingRun, load_artifact
+from include.jobs.watching.realised import since_change
 from include.jobs.watching.reference import reference
 from include.models.config import DriftProfile, Json, ModelConfig, TimeSplit, load_model
 from include.models.config.files import (
@@ -235,6 +240,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--refit", type=Path, help="where to write the registered model, if model.yaml refits")
     parser.add_argument("--forced", action="store_true", help="the run is forced: only the gates must hold")
     parser.add_argument("--usual", action="store_true", help="also compare with model.yaml's own hyperparameters")
+    parser.add_argument("--since", help="the day of the change that monitoring started the training for")
     in_production = ["champion", *(f"earlier_{number}" for number in range(1, MOST_RIVALS))]
     for name in in_production:
         what = "folder with the model.tar.gz of a current or former production version"
@@ -265,10 +271,12 @@ def main(argv: list[str] | None = None) -> None:
     train, edges = scan_split(arguments.features / "train"), candidate.metadata.get("answer_edges", [])
     evaluated = evaluate(config, candidate, production, test, tables, profile, train, refits, training)
     measures = Measures(config, test, evaluated.truth, tables)
+    answers = Answers(evaluated.predictions, labels=evaluated.labels)
     evaluated = replace(
         evaluated,
         chosen=beside_usual(measures, candidate, evaluated.measured, arguments.features) if arguments.usual else None,
         changed=changes(config, candidate, production[0].model, gates) if production else None,
+        since=since_change(config, test, answers, arguments.since) if arguments.since else None,
         mlflow=tracking.wait_for(tracking.address(training.get("mlflow_run_id"))),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -281,8 +289,9 @@ def main(argv: list[str] | None = None) -> None:
             train, edges = registered.rows.lazy(), registered.model.metadata.get("answer_edges", [])
             from_artifact = _from_artifact(registered.folder)
             profile = json.loads(from_artifact[DRIFT_PROFILE])
-    answers = evaluated.truth, evaluated.predictions, evaluated.labels
-    watched = reference(config, tables, train, test, *answers, profile, edges)
+    watched = reference(
+        config, tables, train, test, evaluated.truth, answers.predictions, answers.labels, profile, edges
+    )
     write(evaluated, from_artifact | {REFERENCE: json.dumps(watched, allow_nan=False)}, arguments.evaluation)
     run_id = training.get("mlflow_run_id")
     logged = {f"test_{name}": value for name, value in evaluated.metrics.items()}

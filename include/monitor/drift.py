@@ -248,12 +248,13 @@ def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, D
         allowed = max(largest_likely(reached, FALSE_WINDOWS), 2 * max(reached)) + LEAST_ALLOWED
         return [f"the predicted values ({psi:.2f}, {allowed:.2f} is allowed)"] if psi > allowed else []
     moved = []
+    designs = (reference.get("answer_design") if reference else None) or [1.0] * len(classes)
     for code, name in enumerate(classes):
         usual = [round(one[code] * rows / sum(one)) for one in before if sum(one)]
         expected = fmean(usual)
         least, most = min(RARE_LESS * expected, *usual), max(RARE_MORE * expected, *usual)
         outside = not least <= found[code] <= most  # and outside what weeks of the test split had
-        if outside and probability(found[code], usual) < FALSE_WINDOWS / len(classes):
+        if outside and probability(found[code], usual, design=designs[code]) < FALSE_WINDOWS / len(classes):
             moved.append(f"'{name}' is predicted {found[code]:,} times, where {expected:,.0f} are usual")
     return moved
 

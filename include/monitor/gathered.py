@@ -81,7 +81,7 @@ def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
         realised, late = _realised(model, client, bucket, day, found.version), _late(model, client, bucket, day)
     else:
         faults = faults_of_traffic(day, found.traffic)
-    measured: Evaluation | None = read_json(client, metrics_of(evaluation)) if realised else None
+    measured: Evaluation | None = read_json(client, metrics_of(evaluation))
     performance = performance_of(model, reference, window, realised, measured)
     traffic, volumes = found.traffic.get(day), volumes_of(reference, window)
     one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes)

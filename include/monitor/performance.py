@@ -2,9 +2,10 @@
 Pure.
 
 Realised performance takes precedence. It is a loss if it is below the evaluation's by more than
-``monitoring.max_loss`` and by more than chance explains. The performance of a fully labelled window is certain; chance
-remains only in the evaluation, and in rows of the window without labels. An estimate counts only where it was right on
-the test split's windows.
+``monitoring.max_loss`` and by more than chance explains; if chance may explain it, there is too little to say. The
+performance of a fully labelled window is certain; chance remains only in the evaluation, and in rows of the window
+without labels. A version that was trained because the world had changed is compared with its evaluation since then. An
+estimate counts only where it was right on the test split's windows.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from include.models.config.results import Evaluation
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
 
 SURE = 1.645  # standard errors by which a loss must exceed zero
-OF_95 = 2 * 1.96  # width of a 95 % interval in standard errors
+OF_95 = 1.96  # half of a 95 % interval in standard errors
 FEWEST_SAMPLED = 30  # rows labelled by people
 FEWEST_UNITS = 5  # with fewer failed machines, or days, a single one determines the metric
 
@@ -29,23 +30,28 @@ Interval = tuple[float, float] | None
 
 
 class PerformanceJson(TypedDict):
-    """For one metric: its evaluated value, its value estimated from the window's predictions, the mean error of such
-    estimates on the test split's windows, and its realised value with a 95 % interval; None if unknown.
+    """For one metric: its evaluated value (with its 95 % interval, of the test split since the day ``evaluated_since``
+    unless that is None), its value estimated from the window's predictions, the mean error of such estimates on the
+    test split's windows, and its realised value with a 95 % interval; None if unknown. ``unclear``: it has dropped, but
+    the evaluation is too uncertain to call that a loss.
 
     ``labelled`` of ``scored`` rows have a label, in the window that ends with the day ``until``; ``sampled``: they are
     a random sample that people labelled."""
 
     metric: str
     evaluated: float | None
+    evaluated_interval: Interval
+    evaluated_since: str | None
     estimated: float | None
     error: float | None
     realised: float | None
-    interval: tuple[float, float] | None
+    interval: Interval
     labelled: int
     scored: int
     until: str | None
     sampled: bool
     loss: Literal["realised", "estimated"] | None
+    unclear: bool
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def performance_of(
 
     Args:
         days: the window's, by date.
-        evaluation: of the version; without it there is nothing to compare labels with.
+        evaluation: of the version; without it there is nothing to compare with.
     """
     calibration = reference["calibration"] if reference else None
     if model.monitoring is None or (calibration is None and realised is None):
@@ -78,6 +84,8 @@ def performance_of(
     found: PerformanceJson = {
         "metric": metric,
         "evaluated": calibration["metrics"].get(metric) if calibration else None,
+        "evaluated_interval": None,
+        "evaluated_since": None,
         "estimated": None,
         "error": None,
         "realised": None,
@@ -87,7 +95,9 @@ def performance_of(
         "until": None,
         "sampled": False,
         "loss": None,
+        "unclear": False,
     }
+    _compare_with(found, model, evaluation)
     if calibration:
         answers = _together([one.get("answers") or [] for one in days.values()])
         found["estimated"] = estimated(calibration, answers).get(metric)
@@ -96,14 +106,36 @@ def performance_of(
     usual = calibration["windows"] if calibration else []
     if realised is not None and _add_realised(model, found, realised, evaluation, usual) and realised.overlaps:
         return found  # labels take precedence
-    value, evaluated, allowed = found["estimated"], found["evaluated"], model.monitoring.max_loss
-    scale = _scale(model, evaluated)
-    if value is not None and may_decide(model, found):
+    value, evaluated = found["estimated"], found["evaluated"]
+    if value is not None and evaluated is not None and may_decide(model, found):
         better = model.evaluation_metrics[metric].better
         lowest = max((_lost(better, evaluated, expected) for expected, _ in usual), default=0.0)
-        if _lost(better, evaluated, value) / scale > max(allowed, lowest / scale):
+        lost = is_loss(model, metric, (evaluated, found["evaluated_interval"]), (value, None), 0.0, [])
+        if lost and _lost(better, evaluated, value) > lowest:
             found["loss"] = "estimated"
     return found
+
+
+def _compare_with(found: PerformanceJson, model: ModelConfig, evaluation: Evaluation | None) -> None:
+    """Adds the evaluated value of the metric: since the change that the version was trained for, if there was one.
+
+    That may rest on few failures, of which none went wrong: then up to 1 - .05 ** (1 / n) of all may (95 %; Hanley and
+    Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983).
+    """
+    metric = found["metric"]
+    since = evaluation.get("since") if evaluation else None
+    if since is None:
+        if evaluation and metric in evaluation["metrics"]:
+            found["evaluated"] = evaluation["metrics"][metric]
+            found["evaluated_interval"] = evaluation.get("intervals", {}).get(metric)
+        return
+    value, ends = since["metrics"].get(metric), since["intervals"].get(metric)
+    found["evaluated"], found["evaluated_since"] = value, since["day"]
+    if value is None or model.evaluation_metrics[metric].better == "minimize":
+        found["evaluated_interval"] = ends
+        return
+    least = value * 0.05 ** (1 / max(since["evidence"], 1))
+    found["evaluated_interval"] = (min(least, ends[0]), ends[1]) if ends else (least, value)
 
 
 def may_decide(model: ModelConfig, found: PerformanceJson) -> bool:
@@ -138,16 +170,16 @@ def _add_realised(
         return False
     if metric != found["metric"]:
         found["metric"], found["evaluated"], found["estimated"], usual = metric, None, None, []
+        found["evaluated_interval"] = None
+        _compare_with(found, model, evaluation)
     found["realised"], found["interval"], found["until"] = value, interval, realised.until
     found["labelled"], found["scored"] = labelled, window["rows"]
-    evaluated = evaluation["metrics"].get(metric) if evaluation else None
-    if evaluated is not None:
-        found["evaluated"] = evaluated
-    if not enough or evaluated is None:
+    if not enough or evaluation is None or found["evaluated"] is None:
         return enough
-    ends = evaluation.get("intervals", {}).get(metric) if evaluation else None
-    if realised.overlaps and is_loss(model, metric, (evaluated, ends), (value, interval), missing, usual):
-        found["loss"] = "realised"
+    compared = found["evaluated"], found["evaluated_interval"]
+    if realised.overlaps:
+        lost = is_loss(model, metric, compared, (value, interval), missing, usual)
+        found["loss"], found["unclear"] = "realised" if lost else None, lost is None
     return True
 
 
@@ -158,8 +190,9 @@ def is_loss(
     realised: tuple[float, Interval],
     missing: float,
     usual: list[tuple[float, float]],
-) -> bool:
-    """Whether a metric has dropped by more than is allowed, and by more than chance explains.
+) -> bool | None:
+    """Whether a metric has dropped by more than is allowed, and by more than chance explains; None if it has, but
+    chance may explain it. Metrics near their best vary more towards worse values: the wider half of an interval counts.
 
     Args:
         evaluated, realised: the value, and its 95 % interval if known.
@@ -171,9 +204,10 @@ def is_loss(
     if model.problem == "regression":  # whose weekly error varies naturally
         allowed = max([allowed, *(_lost(better, evaluated[0], measured) / scale for _, measured in usual)])
     lost = _lost(better, evaluated[0], realised[0])
-    errors = [(ends[1] - ends[0]) / OF_95 if ends else 0.0 for _, ends in (evaluated, realised)]
-    error = hypot(errors[0], errors[1] * sqrt(missing))
-    return lost / scale > allowed and lost > SURE * error
+    if lost / scale <= allowed:
+        return False
+    before, now = (max(value - ends[0], ends[1] - value) if ends else 0.0 for value, ends in (evaluated, realised))
+    return True if lost > SURE / OF_95 * hypot(before, now * sqrt(missing)) else None
 
 
 def _scale(model: ModelConfig, evaluated: float | None) -> float:
@@ -192,6 +226,9 @@ def in_words(found: PerformanceJson | None) -> str:
     if found is None or (found["realised"] is None and found["estimated"] is None):
         return "performance is unknown: no labels, and the version has no calibration"
     evaluated = f", evaluated {found['evaluated']:.3f}" if found["evaluated"] is not None else ""
+    if found["evaluated_since"] and found["evaluated_interval"]:
+        low, high = found["evaluated_interval"]
+        evaluated += f" on test rows since {found['evaluated_since']} (95 % {low:.3f} to {high:.3f})"
     if found["realised"] is not None:
         ends = f", 95 % {found['interval'][0]:.3f} to {found['interval'][1]:.3f}" if found["interval"] else ""
         rows = f"{found['labelled']:,} of {found['scored']:,} rows have a label, up to {found['until']}"

@@ -105,7 +105,14 @@ class Judged:
             return "performance loss"
         if self.late:
             return "data fault"
-        return "drift without harm" if self.drift.has_drifted else "fine"
+        if self.drift.has_drifted:
+            return "drift without harm"
+        return "too little to say" if self.is_unclear else "fine"
+
+    @property
+    def is_unclear(self) -> bool:
+        """Performance has dropped, but the evaluation is too uncertain to call that a loss."""
+        return self.performance is not None and self.performance["unclear"]
 
     @property
     def trusts_estimate(self) -> bool:
@@ -124,6 +131,8 @@ class Judged:
                 return "; ".join(map(str, self.every_fault[:3])) + more
             case "performance loss":
                 return f"{in_words(self.performance)}" + (f"; drifted: {self.drift.told}" if self.drift.told else "")
+            case "too little to say" if self.drift.rows >= self.drift.settings.min_rows:
+                return f"{in_words(self.performance)}: the evaluation is too uncertain to call that a loss"
             case "too little to say":
                 return f"{self.drift.window}, but {self.drift.settings.min_rows:,} are needed"
             case "drift without harm":
@@ -154,6 +163,8 @@ class Judged:
                 return "Look at the features and segments of the report; train again if the world has changed."
             case "drift without harm":
                 return "Nothing needs to be done while performance holds. Look at the features that drifted."
+            case "too little to say" if self.drift.rows >= self.drift.settings.min_rows:
+                return "Look at the segments of the report. The next training is evaluated on more rows."
             case "too little to say":
                 return "Wait for more rows, or lower monitoring.min_rows or raise monitoring.window_days."
             case _:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from include.models.config import Compute, ModelConfig, Scalar, Training, Tuning, nearest
+from include.models.config import Compute, ModelConfig, Scalar, TimeSplit, Training, Tuning, nearest
 from include.models.config.files import LINKS, MODEL_ARCHIVE, OUTPUT_ARCHIVE
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import (
@@ -157,17 +157,20 @@ def evaluate_model(
     production: Sequence[Version] = (),
     forced: bool = False,
     usual: bool = False,
+    must_learn: str | None = None,
     links: Mapping[str, str] | None = None,
 ) -> Request:
     """``artifact``: the S3 URI of the candidate's model.tar.gz. ``production``: the version in production, and earlier
     ones. ``forced``: it is registered if it passes the gates alone. ``usual``: it is also compared with model.yaml's
-    own hyperparameters. ``links``: addresses for the report, by the keys of ``LINKS``."""
+    own hyperparameters. ``must_learn``: as in ``prepare_data``. ``links``: addresses for the report, by the keys of
+    ``LINKS``."""
     training = artifact.removesuffix(MODEL_ARCHIVE) + OUTPUT_ARCHIVE
     inputs = {"artifact": artifact, "training": training, "features": run.features, "validated": run.validated}
     names = ["champion", *(f"earlier-{number}" for number in range(1, len(production)))]
     inputs |= {name: version.artifact for name, version in zip(names, production, strict=False)}
     versions = ",".join(str(version.version) for version in production)
     flags = [name for name, wanted in (("--forced", forced), ("--usual", usual)) if wanted]
+    since = ["--since", must_learn] if must_learn and isinstance(model.split, TimeSplit) else []
     request = processing(
         model,
         environment,
@@ -175,7 +178,7 @@ def evaluate_model(
         "evaluate_model",
         inputs=inputs,
         outputs={"evaluation": run.evaluation, **({"refit": run.refit} if model.split.refit else {})},
-        arguments=[*(["--versions", versions] if versions else []), *flags],
+        arguments=[*(["--versions", versions] if versions else []), *flags, *since],
         compute=_one(model),
     )
     fitting = {LINKS[what]: address for what, address in (links or {}).items() if len(address) <= LONGEST_VARIABLE}

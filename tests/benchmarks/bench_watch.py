@@ -216,7 +216,7 @@ def losses(trained: Trained, share: float = 1.0) -> tuple[Array, Array]:
             rows = rows.filter(some)
         enough = evidence(examples(config, rows), resampled(config, rows)) >= FEWEST_UNITS
         found = whole.values[metric], _ends(whole, metric)
-        called.append(enough and is_loss(config, metric, evaluated, found, 1 - share, []))
+        called.append(enough and is_loss(config, metric, evaluated, found, 1 - share, []) is True)
     return np.array(worse), np.array(called)
 
 

@@ -28,13 +28,14 @@ from include.models.config.files import LINKS
 from include.models.config.judging import (
     explain,
     judge,
+    told_of_change,
     told_of_chosen,
     told_of_production,
     told_of_refit,
     told_of_suspects,
 )
 from include.models.config.metrics import COST
-from include.models.config.results import Chosen, Evaluation, Refitted, Reliability, Rival, Segment
+from include.models.config.results import Chosen, Evaluation, Refitted, Reliability, Rival, Segment, SinceChange
 from include.models.interface import Array, DomainFindings, Examples
 from include.models.pages import words
 
@@ -69,6 +70,7 @@ class Evaluated:
     refit: Refitted | None = None
     chosen: Chosen | None = None
     changed: list[Change] | None = None  # since the version in production; None if there is none
+    since: SinceChange | None = None
     mlflow: str | None = None  # its run's address there
 
     @cached_property
@@ -96,6 +98,7 @@ class Evaluated:
             "suspects": self.suspects,
             "refit": self.refit,
             "chosen": self.chosen,
+            "since": self.since,
         }
 
     @property
@@ -166,6 +169,7 @@ def page(evaluated: Evaluated) -> str:
         notes=[
             *told_of_chosen(config, evaluated.outcome),
             *told_of_refit(config, evaluated.outcome),
+            *told_of_change(config, evaluated.outcome),
             *([told(evaluated.decision)] if evaluated.decision else []),
             *evaluated.domain.notes,
         ],

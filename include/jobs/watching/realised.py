@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from math import sqrt
 
 import numpy as np
@@ -19,6 +20,7 @@ from include.jobs.watching.truth import Truth
 from include.models.config import ModelConfig
 from include.models.config.columns import key_columns, probability_columns
 from include.models.config.performance import Intervals, Performance, Sampled, WindowPerformance
+from include.models.config.results import SinceChange
 from include.models.interface import Array, Examples
 
 PREDICTION = "prediction"
@@ -118,6 +120,27 @@ def performance_of_window(
         found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
         found["evidence"] = evidence(measures.truth, measures.drawn)
     return found
+
+
+def since_change(config: ModelConfig, test: pl.DataFrame, answers: Answers, day: str) -> SinceChange | None:
+    """The test split's performance on the rows since a day; None if all or none of them are.
+
+    Args:
+        answers: to the test split.
+    """
+    recent = (test[str(config.data.time)].dt.date() >= date.fromisoformat(day)).to_numpy()
+    if recent.all() or not recent.any():
+        return None
+    rows = test.filter(recent)
+    measures = Measures(config, rows, examples(config, rows), {})
+    measured = measures.of_predictions(answers.on(recent))
+    return {
+        "day": day,
+        "rows": len(rows),
+        "evidence": evidence(measures.truth, measures.drawn),
+        "metrics": plain(measured.values),
+        "intervals": _intervals(measures, measured),
+    }
 
 
 def evidence(truth: Examples, drawn: Resampled) -> int:

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
+from include.jobs.evaluation.resampling import Resampled, resampled
 from include.jobs.features.drift_profile import Counts, add_counts, count_rows
 from include.jobs.features.feature_table import blocks, rows_of
 from include.jobs.watching.answer_bins import count_probabilities, count_values
@@ -75,6 +76,7 @@ def reference(
         "windows": _windows(config, train, windows_of(config, train, days_in_window), profile),
         "design": design(config, train, profile),
         "answers": [count(rows) for rows in of_test],
+        "answer_design": [] if labels is None else answer_design(labels, len(truth.classes), resampled(config, test)),
         "calibration": calibrate(config, truth, predictions, labels, count, of_test),
     }
 
@@ -135,6 +137,14 @@ def design(config: ModelConfig, train: pl.LazyFrame, profile: DriftProfile) -> d
         return {}
     counted = count_windows(train, (groups.hash_rows(seed=0) % pools).to_numpy(), profile)
     return {name: _scatter(np.array([one["features"][name] for one in counted])) for name in profile}
+
+
+def answer_design(labels: Array, classes: int, drawn: Resampled) -> list[float]:
+    """The variance over the mean of each predicted class's rows per independent unit, such as a machine's week; at
+    least 1."""
+    counts = np.zeros((int(drawn.unit.max()) + 1, classes))
+    np.add.at(counts, (drawn.unit, labels), 1)
+    return [max(1.0, float(one.var() / one.mean())) if one.any() else 1.0 for one in counts.T]
 
 
 def _scatter(counts: Array) -> float:

@@ -11,17 +11,20 @@ LARGE = 2000  # from this count on, the normal distribution is used
 FARTHEST = 10
 
 
-def probability(count: int, days: Sequence[int], number: int = 1) -> float:
+def probability(count: int, days: Sequence[int], number: int = 1, design: float = 1.0) -> float:
     """The one-sided probability of a sum over ``number`` days at least as extreme as ``count``.
 
     Counts vary at least like Poisson's, more if the days do: a negative binomial with the mean of the days, and the
     variance of sums over as many consecutive days. The uncertainty of the estimated mean is added.
+
+    Args:
+        design: how many times as far counts scatter as independent rows, because some rows come together.
     """
     if len(days) < 2:
         return 1.0
     sums = [sum(days[start : start + number]) for start in range(0, len(days) - number + 1, number)]
     mean = max(number * fmean(days), 0.5 / len(days))
-    spread = max(mean, variance(sums) if len(sums) > 2 else number * variance(days))
+    spread = max(design * mean, variance(sums) if len(sums) > 2 else number * variance(days))
     return tail(count, mean, spread * (1 + number / len(days)))
 
 

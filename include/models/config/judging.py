@@ -159,6 +159,20 @@ def told_of_refit(model: ModelConfig, evaluation: Evaluation) -> list[str]:
     ]
 
 
+def told_of_change(model: ModelConfig, evaluation: Evaluation) -> list[str]:
+    """A sentence, if monitoring started the training because of a change that part of the test split lies after."""
+    since, metric = evaluation.get("since"), model.champion.metric
+    if not since:
+        return []
+    value, ends = since["metrics"].get(metric), since["intervals"].get(metric)
+    reached = "has no value" if value is None else f"is {value:.4g}"
+    sure = f" (95 % {ends[0]:.3g} to {ends[1]:.3g})" if ends else ""
+    return [
+        f"On the {since['rows']:,} test rows since {since['day']}, after the change, {metric} {reached}{sure}: "
+        "monitoring compares later days with that"
+    ]
+
+
 def told_of_suspects(evaluation: Evaluation) -> list[str]:
     """A sentence, where features nearly tell the target on their own."""
     names = evaluation.get("suspects")

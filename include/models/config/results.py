@@ -77,6 +77,17 @@ class Refitted(TypedDict):
     metrics: Metrics
 
 
+class SinceChange(TypedDict):
+    """The test split's ``rows`` since ``day``: a change because of which monitoring started the training.
+    ``evidence``: as in ``WindowPerformance``."""
+
+    day: str
+    rows: int
+    evidence: int
+    metrics: Metrics
+    intervals: dict[str, tuple[float, float]]
+
+
 class Evaluation(TypedDict):
     """``metrics.json``: metrics on the test split, of the candidate and, if there is one, of the champion, as far as
     they could be compared.
@@ -101,6 +112,7 @@ class Evaluation(TypedDict):
     mlflow_page: NotRequired[str | None]  # the run's address on an MLflow server
     refit: NotRequired[Refitted | None]
     chosen: NotRequired[Chosen | None]
+    since: NotRequired[SinceChange | None]
     suspects: NotRequired[list[str]]  # features that nearly determine the target on their own
     tracking: NotRequired[str | None]  # what MLflow could not record of the run, and why
 

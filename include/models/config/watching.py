@@ -85,7 +85,8 @@ class Reference(TypedDict):
     """``reference.json``, beside a version's evaluation: its training, as days are counted. ``days``: the raw tables by
     day, or by block of rows where they tell no time (``timed`` is false); ``windows`` of features, ``answers`` of the
     test split by window. ``design``: by feature how many times as far rows scatter as independent ones, where rows of a
-    group are alike and the split keeps them together."""
+    group are alike and the split keeps them together; ``answer_design``: likewise of the rows of each predicted class,
+    which come together as a machine's hours before a failure do."""
 
     timed: bool
     days: dict[str, dict[str, TableCounts]]
@@ -93,6 +94,7 @@ class Reference(TypedDict):
     windows: list[Window]
     design: NotRequired[dict[str, float]]
     answers: list[ClassAnswers] | list[ValueAnswers]
+    answer_design: NotRequired[list[float]]
     calibration: Calibration | None
 
 

@@ -273,6 +273,14 @@ def test_a_class_has_moved_with_less_than_half_or_more_than_twice_its_rows(secon
     assert predicted(of_classes(100_000 - second, second), usual) == said
 
 
+def test_rows_of_a_class_that_come_together_scatter_more() -> None:
+    windows = [[[[980]], [[18 + 3 * (number % 2)]]] for number in range(8)]
+    none = {DAY: day() | {"answers": [[[1000]], [[0]]]}}
+    for design, moved in ((1.0, True), (12.0, False)):
+        known = reference(answers=windows, answer_design=[1.0, design])
+        assert bool(measure(watched(), 3, PROFILE, DAY, none, known).moved) is moved
+
+
 def test_a_class_that_chance_or_the_weeks_of_training_explain_has_not_moved() -> None:
     rare = [of_classes(999, number) for number in (1, 0, 1, 2, 1)]
     assert predicted(of_classes(997, 3), rare) == [], "three times as many, but only one row"

@@ -115,6 +115,39 @@ def test_five_days_with_labels_are_enough_and_a_wide_interval_of_the_evaluation_
     assert performance_of(MODEL, None, {}, Realised("2026-01-05", window(0.83)), unsure)["loss"] is None  # type: ignore[index]
 
 
+def since(value: float | None, ends: Any, evidence: int) -> Any:
+    """An evaluation of 0.87, and since the change that the version was trained for."""
+    intervals = {"accuracy": ends} if ends else {}
+    more = {
+        "day": "2026-01-01",
+        "rows": 40,
+        "evidence": evidence,
+        "metrics": {"accuracy": value},
+        "intervals": intervals,
+    }
+    return {**EVALUATION, "since": more}
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "now", "loss", "unclear"),
+    [
+        (since(0.8, [0.78, 0.82], 80), 0.78, None, False),  # though 0.87 was evaluated on all rows
+        (since(0.8, [0.78, 0.82], 80), 0.7, "realised", False),
+        (since(0.8, [0.6, 0.9], 80), 0.7, None, True),
+        (since(0.8, [0.8, 0.8], 3), 0.5, None, True),  # nothing went wrong in three cases
+        (since(0.8, None, 3), 0.2, "realised", False),
+        (since(None, None, 0), 0.2, None, False),  # there is nothing to compare with
+    ],
+)
+def test_a_version_trained_for_a_change_is_compared_with_its_evaluation_since_then(
+    evaluation: Any, now: float, loss: str | None, unclear: bool
+) -> None:
+    said: Any = performance_of(MODEL, None, {}, Realised("2026-01-05", window(now)), evaluation)
+    assert (said["loss"], said["unclear"], said["evaluated_since"]) == (loss, unclear, "2026-01-01")
+    if said["evaluated_interval"]:
+        assert "evaluated 0.800 on test rows since 2026-01-01 (95 % " in in_words(said)
+
+
 def test_classes_may_not_be_as_bad_as_the_worst_window_of_the_test_split() -> None:
     known = {"metric": "accuracy", "truth": [], "metrics": {"accuracy": 0.87}, "windows": [(0.87, 0.8)]}
     assert found(Realised("2026-01-05", window(0.83)), {"calibration": known})["loss"] == "realised"

@@ -15,7 +15,7 @@ FAULT: Any = SimpleNamespace()
 
 def judged(rows: int, *, faulty: bool, late: bool, loss: str | None, drifted: bool) -> Judged:
     drift: Any = SimpleNamespace(rows=rows, settings=SimpleNamespace(min_rows=ENOUGH), has_drifted=drifted)
-    performance: Any = {"loss": loss}
+    performance: Any = {"loss": None if loss == "unclear" else loss, "unclear": loss == "unclear"}
     return Judged(drift, [FAULT] if faulty else [], FAULT if late else None, performance)
 
 
@@ -36,6 +36,9 @@ def judged(rows: int, *, faulty: bool, late: bool, loss: str | None, drifted: bo
         ("data fault", ENOUGH, False, True, None, True),
         ("drift without harm", ENOUGH, False, False, None, True),
         ("fine", ENOUGH, False, False, None, False),
+        # what may be chance is neither fine nor a loss
+        ("too little to say", ENOUGH, False, False, "unclear", False),
+        ("drift without harm", ENOUGH, False, False, "unclear", True),
     ],
 )
 def test_which_evidence_comes_first(
@@ -77,11 +80,15 @@ def explained(told: str = "", **judged: Any) -> Judged:
 LOSS: Any = {
     "metric": "accuracy",
     "evaluated": 0.9,
+    "evaluated_interval": (0.85, 0.94),
+    "evaluated_since": None,
     "realised": None,
     "estimated": 0.7,
     "error": None,
     "loss": "estimated",
+    "unclear": False,
 }
+UNCLEAR: Any = {**LOSS, "evaluated_interval": (0.4, 1.0), "evaluated_since": DAY, "loss": None, "unclear": True}
 UNKNOWN = "performance is unknown: no labels, and the version has no calibration"
 
 
@@ -100,6 +107,11 @@ UNKNOWN = "performance is unknown: no labels, and the version has no calibration
         (
             explained("torque", performance=LOSS),
             f"pumps: performance loss on {DAY}: accuracy is estimated at 0.700, evaluated 0.900; drifted: torque",
+        ),
+        (
+            explained(performance=UNCLEAR),
+            f"pumps: too little to say on {DAY}: accuracy is estimated at 0.700, evaluated 0.900 on test rows since "
+            f"{DAY} (95 % 0.400 to 1.000): the evaluation is too uncertain to call that a loss",
         ),
         (
             explained(performance=LOSS),

@@ -311,6 +311,10 @@ def test_an_evaluation_gets_what_there_is_and_addresses_that_fit() -> None:
     links[long] = links[long][:LONGEST_VARIABLE]
     assert LINKS[long] in evaluated(MODEL, links=links)["Environment"]
     assert "--versions" not in evaluated(MODEL)["AppSpecification"]["ContainerArguments"]
+    since = evaluated(MODEL, must_learn="2026-01-05")
+    assert since["AppSpecification"]["ContainerArguments"][-2:] == ["--since", "2026-01-05"]
+    dateless = evaluated(load_model("abalone_age"), must_learn="2026-01-05")
+    assert "--since" not in dateless["AppSpecification"]["ContainerArguments"], "its rows tell no time"
 
     def outputs(model: ModelConfig) -> set[str]:
         return {one["OutputName"] for one in evaluated(model)["ProcessingOutputConfig"]["Outputs"]}

@@ -22,7 +22,7 @@ from include.jobs.evaluation.resampling import intervals_of
 from include.jobs.evaluation.slicing import sliced, told
 from include.jobs.features.feature_table import examples
 from include.jobs.serving.artifact import load_artifact
-from include.jobs.watching.realised import as_scored, drawn, sampled, together
+from include.jobs.watching.realised import as_scored, drawn, sampled, since_change, together
 from include.jobs.watching.truth import read_labels
 from include.models.config import Labels, load_model
 from include.models.config.challenger import told_of_challenger
@@ -141,6 +141,19 @@ def test_a_day_is_worth_what_an_evaluation_says_to_the_last_bit(
     assert found["window"]["days"] == DAYS, "of the last day"
     assert found["window"]["metrics"] == metrics
     assert found["window"]["intervals"] == {name: list(ends) for name, ends in intervals.items()}
+
+
+def test_rows_since_a_change_are_measured_on_their_own(bucket: Bucket) -> None:
+    frame, answers = bucket.frame, bucket.answers
+    found = since_change(CONFIG, frame, answers, DAYS[1])
+    assert found
+    measures, own = bucket.measures(DAYS[1:], {})
+    metrics, intervals = as_kept(measures.of_predictions(own))
+    assert (found["day"], found["rows"], found["metrics"]) == (DAYS[1], 160, metrics)
+    assert found["intervals"] == intervals
+    assert 0 < found["evidence"] <= measures.truth.target.astype(bool).sum()
+    assert since_change(CONFIG, frame, answers, DAYS[0]) is None, "all rows are"
+    assert since_change(CONFIG, frame, answers, "2016-01-01") is None
 
 
 @pytest.mark.parametrize("failures", [0, 1])

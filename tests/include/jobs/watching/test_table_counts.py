@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from include.jobs.evaluation.resampling import resampled
 from include.jobs.features import feature_table
 from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, read_split, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
-from include.jobs.watching.reference import BLOCKS, count_windows, design, windows_of
+from include.jobs.watching.reference import BLOCKS, answer_design, count_windows, design, windows_of
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
 from include.models.config import RandomSplit, load_model
 from include.models.config.estimating import estimated
@@ -100,6 +101,20 @@ def test_rows_of_a_group_that_are_alike_scatter_further() -> None:
     assert 4 < found["alike"] < 8, "six rows count like one"
     assert found["own"] < 1.3
     assert design(CONFIG, frame.lazy(), profile) == {}, "a split by time has the same groups in each window"
+
+
+def test_answers_that_come_together_scatter_further() -> None:
+    machines, hours = 40, 7 * 24
+    start = pl.datetime(2026, 1, 1, eager=True)[0]
+    rows = pl.DataFrame({"machineID": np.repeat(np.arange(machines), hours)}).with_columns(
+        datetime=pl.Series([start + timedelta(hours=hour) for _ in range(machines) for hour in range(hours)])
+    )
+    labels = np.zeros((machines, hours), dtype=int)
+    labels[:6, 48:72] = 1  # a day's hours of six machines
+    labels[:, 100] = 2
+    failing, everywhere = answer_design(labels.ravel(), 3, resampled(CONFIG, rows))[1:]
+    assert 15 < failing < 25, "24 rows are as good as one"
+    assert everywhere == 1.0
 
 
 def test_a_split_in_parts_and_blocks_is_counted_as_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
