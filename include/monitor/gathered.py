@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +33,7 @@ from include.platform.storage import (
 from include.platform.storage import performance_of as performance_uri
 from include.registry.versions import describe
 from include.score.plan import days_between
-from include.score.published import read_published
+from include.score.published import ScoresManifest, read_published
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -48,17 +48,20 @@ def place_of(model: ModelConfig, of: Of) -> str:
 
 @dataclass(frozen=True)
 class Window:
-    """The version that a day is of, and the profiles of its days up to that day; of an endpoint also ``traffic``, of
-    any version."""
+    """The version that a day is of, and the profiles of its days up to that day; of scores also the manifests of the
+    days, of an endpoint ``traffic``, both of any version."""
 
     version: int
     arn: str
     profiles: Mapping[str, DayProfile]
-    traffic: Mapping[str, TrafficDay]
+    manifests: Mapping[str, ScoresManifest | None] = field(default_factory=dict)
+    traffic: Mapping[str, TrafficDay] = field(default_factory=dict)
 
 
-def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str, of: Of) -> Judged:
-    """The window that ends with the day.
+def judged(
+    model: ModelConfig, environment: MlEnvironment, client: S3Client, day: str, of: Of
+) -> tuple[Judged, ScoresManifest | None]:
+    """The verdict on the window that ends with the day, and the manifest of the day's scores; None of an endpoint.
 
     Raises:
         DriftError, PermanentError: what is published of the day, or of the version, lacks what is needed.
@@ -78,7 +81,8 @@ def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
         faults = faults_of(reference, day, found.profiles) if reference else []
         if reference and not faults:  # a raw table's fault says more
             faults = missing_features(training, reference, found.profiles[day])
-        realised, late = _realised(model, client, bucket, day, found.version), _late(model, client, bucket, day)
+        realised = _realised(model, client, bucket, day, found.version)
+        late = _late(model, client, bucket, day, found.manifests)
     else:
         faults = faults_of_traffic(day, found.traffic)
     measured: Evaluation | None = read_json(client, metrics_of(evaluation))
@@ -87,7 +91,7 @@ def judged(model: ModelConfig, environment: MlEnvironment, client: S3Client, day
     one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes)
     day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
     before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
-    return replace(one, since=since_of(one.verdict, day, found.version, before))
+    return replace(one, since=since_of(one.verdict, day, found.version, before)), found.manifests.get(day)
 
 
 def _of_scores(model: ModelConfig, client: S3Client, bucket: str, days: list[str]) -> Window:
@@ -104,7 +108,7 @@ def _of_scores(model: ModelConfig, client: S3Client, bucket: str, days: list[str
         for each, published in found.items()
         if published and published["model_version"] == last["model_version"] and published.get("profile")
     }
-    return Window(last["model_version"], last["model_package_arn"], profiles, {})
+    return Window(last["model_version"], last["model_package_arn"], profiles, manifests=found)
 
 
 def _of_traffic(model: ModelConfig, client: S3Client, bucket: str, days: list[str]) -> Window:
@@ -116,7 +120,7 @@ def _of_traffic(model: ModelConfig, client: S3Client, bucket: str, days: list[st
     if last is None:
         raise PermanentError(f"the requests of {days[-1]} are not counted. Clear publish_captures, which does that.")
     profiles = {day: one["profile"] for day, one in found.items() if one["model_version"] == last["model_version"]}
-    return Window(last["model_version"], last["model_package_arn"], profiles, found)
+    return Window(last["model_version"], last["model_package_arn"], profiles, traffic=found)
 
 
 def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:
@@ -132,12 +136,15 @@ def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, versi
     return None
 
 
-def _late(model: ModelConfig, client: S3Client, bucket: str, day: str) -> Fault | None:
+def _late(
+    model: ModelConfig, client: S3Client, bucket: str, day: str, manifests: Mapping[str, ScoresManifest | None]
+) -> Fault | None:
     """A fault if the newest day that should have labels has none. People who are asked to label may take longer."""
     if model.labels is None or model.labels.ask:
         return None
     expected = newest_expected(model, day)
-    scores = read_published(client, bucket, model.name, expected)
+    known = expected in manifests
+    scores = manifests[expected] if known else read_published(client, bucket, model.name, expected)
     if scores is None or not scores["rows"]:
         return None
     found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))

@@ -40,7 +40,6 @@ from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
 from include.registry.retired import skip_if_retired
 from include.score.plan import days_to_sweep, end_of, list_partitions
-from include.score.published import read_published
 from include.score.tasks import day_of_run, planner_of
 from sagemaker_jobs.links import file_page
 from sagemaker_jobs.names import environment_name
@@ -124,7 +123,7 @@ def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Fou
     """
     environment, day = ml_environment(), day_of_run(context)
     client, bucket, place = s3_client(environment), environment.bucket, place_of(model, of)
-    judged = judged_window(model, environment, client, day, of)
+    judged, manifest = judged_window(model, environment, client, day, of)
     found = judged.as_json()
     write_text(client, drift_of(bucket, place, day), json.dumps(found, indent=1))
     known, trend = judged.performance, None
@@ -135,7 +134,6 @@ def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Fou
         read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
     )
     page_uri, version = drift_report_of(bucket, place, day), judged.drift.version
-    manifest = read_published(client, bucket, model.name, day) if of == "scores" else None
     links = links_of(model, environment, context, day=day, version=version, manifest=manifest)
     write_text(client, page_uri, page(judged, trend, worth, links), "text/html")
     _send_metrics(environment, judged, apart=place != model.name)

@@ -227,7 +227,7 @@ def evaluate_model(
         production=production,
         forced=_forced(context) and model.split.refit is not None,
         usual=tuned is not None or bool(given_hyperparameters(model, context["params"])),
-        must_learn=_must_learn(context),
+        must_learn=context["params"]["must_learn"],
         links=links(environment, run, context, artifact=candidate["artifact"]),
     )
 

@@ -22,7 +22,7 @@ from include.jobs.evaluation.resampling import intervals_of
 from include.jobs.evaluation.slicing import sliced, told
 from include.jobs.features.feature_table import examples
 from include.jobs.serving.artifact import load_artifact
-from include.jobs.watching.realised import as_scored, drawn, sampled, since_change, together
+from include.jobs.watching.realised import as_scored, drawn, evidence, sampled, since_change, together
 from include.jobs.watching.truth import read_labels
 from include.models.config import Labels, load_model
 from include.models.config.challenger import told_of_challenger
@@ -151,7 +151,7 @@ def test_rows_since_a_change_are_measured_on_their_own(bucket: Bucket) -> None:
     metrics, intervals = as_kept(measures.of_predictions(own))
     assert (found["day"], found["rows"], found["metrics"]) == (DAYS[1], 160, metrics)
     assert found["intervals"] == intervals
-    assert 0 < found["evidence"] <= measures.truth.target.astype(bool).sum()
+    assert found["evidence"] == evidence(measures.truth, measures.drawn)
     assert since_change(CONFIG, frame, answers, DAYS[0]) is None, "all rows are"
     assert since_change(CONFIG, frame, answers, "2016-01-01") is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def test_rows_of_a_group_that_are_alike_scatter_further() -> None:
 
 def test_answers_that_come_together_scatter_further() -> None:
     machines, hours = 40, 7 * 24
-    start = pl.datetime(2026, 1, 1, eager=True)[0]
+    start = datetime.fromisoformat("2026-01-01")
     rows = pl.DataFrame({"machineID": np.repeat(np.arange(machines), hours)}).with_columns(
         datetime=pl.Series([start + timedelta(hours=hour) for _ in range(machines) for hour in range(hours)])
     )
