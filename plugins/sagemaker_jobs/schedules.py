@@ -8,7 +8,8 @@ import os
 VARIABLE = "AIRFLOW__SAGEMAKER_JOBS__SCHEDULES"
 NO = {"off", "0", "no", "false"}
 WHEN_TRIGGERED, OFF = "when triggered", "off"  # how Airflow shows a schedule by which no run starts
-WHY_OFF = "Schedules are off on this laptop; 'make down up SCHEDULES=1' or 'make compose-up SCHEDULES=1' turns them on"
+WHY_OFF = "Models' schedules are off on this laptop; 'make down up SCHEDULES=1' or 'make compose-up SCHEDULES=1' turns \
+them on"
 
 
 def schedules_are_off() -> bool:
