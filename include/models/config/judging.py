@@ -323,7 +323,7 @@ def _apart(compared: Comparison) -> str:
     """By how much the candidate is better or worse, whichever it is, with the interval's ends in that order."""
     word, by, low, high = "better", compared["difference"], compared["low"], compared["high"]
     if by < 0:
-        word, by, low, high = "worse", -by, -high, -low
+        word, by, low, high = "worse", 0 - by, 0 - high, 0 - low  # a sign alone would show -0
     return f"{word} by {by:.4g} (95 % {low:.4g} to {high:.4g})"
 
 

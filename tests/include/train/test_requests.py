@@ -374,7 +374,9 @@ def test_named_values_are_chosen_from_as_they_are() -> None:
     named = [{"Name": "algorithm", "Values": ["random_forest", "lightgbm"]}]
     assert ranges["CategoricalParameterRanges"] == named
     assert "algorithm" not in request["TrainingJobDefinition"]["StaticHyperParameters"]
-    assert {one["Name"] for one in ranges["IntegerParameterRanges"]} == {"trees", "max_depth", "min_rows_in_leaf"}
+    numbers = [*ranges["IntegerParameterRanges"], *ranges["ContinuousParameterRanges"]]
+    assert model.training.tuning
+    assert {one["Name"] for one in [*named, *numbers]} == model.training.tuning.ranges.keys()
 
 
 @pytest.mark.parametrize(
