@@ -8,7 +8,7 @@ refused; an error names the file, the key, what was found and what is allowed.
 from .budget import Budget
 from .code import Code, Hyperparameter
 from .common import INSTANCE_TYPE, ConfigError, InstanceType, Json, Scalar, Section
-from .data import LINE, Clock, ClusterSplit, Column, Data, Moment, RandomSplit, Table, TimeSplit, is_pattern, named
+from .data import LINE, Clock, Column, Data, Moment, Table, is_pattern, named
 from .drift_profile import DayProfile, DriftProfile, FeatureProfile
 from .explaining import refusal
 from .features import Derived, Features
@@ -23,6 +23,7 @@ from .scoring import Bounds, Scoring
 from .serving import Mode, Serving, Strategy
 from .sinks import Kafka, KafkaSink, SinkConnections, Sinks, Tracking
 from .slices import Slice
+from .split import ClusterSplit, RandomSplit, TimeSplit
 from .training import Compute, Objective, Range, Training, Tuning
 
 __all__ = [

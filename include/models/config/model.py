@@ -12,7 +12,7 @@ from . import names
 from .budget import Budget
 from .code import TABULAR, Code, Hyperparameter
 from .common import CRON, DAILY, ConfigError, Name, Section, all_defaults
-from .data import Data, Split, TimeSplit
+from .data import Data
 from .decision import Calibration, Decision
 from .explain import Explain
 from .features import Features
@@ -26,6 +26,7 @@ from .scoring import Scoring
 from .serving import Serving
 from .sinks import Sinks, Tracking
 from .slices import Slice, from_column
+from .split import Split, TimeSplit
 from .training import Processing, Training
 
 CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day of a month": (1, 31), "month": (1, 12), "day of a week": (0, 7)}

@@ -11,11 +11,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from .columns import is_of_answers
-from .data import RandomSplit, TimeSplit
 from .kinds import INTEGER
 from .metric_references import hyperparameters, metrics, tuning
 from .problems import Problem, nearest, twice, unknown, unknown_names
 from .serving import HAVE_INSTANCES
+from .split import RandomSplit, TimeSplit
 from .training import Compute
 
 if TYPE_CHECKING:

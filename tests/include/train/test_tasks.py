@@ -15,9 +15,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.models.config import MODELS_FOLDER, ModelConfig, load_model
-from include.models.config.data import Refit
 from include.models.config.judging import judge
 from include.models.config.results import Evaluation, Refitted
+from include.models.config.split import Refit
 from include.platform import code_bundle, run_context
 from include.platform.environment import EXAMPLE, MlEnvironment
 from include.platform.errors import PermanentError

@@ -13,8 +13,8 @@ from include.jobs.features.learned_rows import learned
 from include.jobs.serving.archive import unpack
 from include.jobs.serving.artifact import LoadedModel, load_artifact
 from include.models.config import ModelConfig, load_model
-from include.models.config.data import Refit
 from include.models.config.files import SPLITS
+from include.models.config.split import Refit
 from include.models.errors import JobError
 from include.models.loader import estimator
 from tests.include.jobs.job_programs import MODEL, Trained

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from include.models.config import Gate, ModelConfig, load_model
-from include.models.config.data import Refit
 from include.models.config.judging import (
     Verdict,
     explain,
@@ -21,6 +20,7 @@ from include.models.config.judging import (
 )
 from include.models.config.judging import judge as judge_evaluation
 from include.models.config.results import Chosen, Comparison, Rival
+from include.models.config.split import Refit
 
 GOOD = {"macro_f1": 0.95, "log_loss": 0.05}
 
