@@ -7,6 +7,7 @@ supervisor that restarts dead ones. MLflow's pages are a process of their own, s
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import socket
 import subprocess
@@ -150,6 +151,8 @@ def main(argv: list[str] | None = None) -> int:
         settings = Settings.from_environment()
         if action == "up":
             began = time.monotonic()
+            if os.environ.get("SCHEDULES") and all(service.process() for service in services(settings)):
+                print("SCHEDULES is read when Airflow starts, and it runs already: make down up SCHEDULES=1")
             up(settings, print)
             for name, address in addresses(settings):
                 print(f"{name:17}{address}")
