@@ -31,7 +31,7 @@ from tests.browser import launch
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (1280, 390)
-COLOURS = 64  # enough colours for pages, at a third of the size
+COLOURS = 256  # with fewer, a legend would explain other colours
 SHRINK = """
 import sys
 from PIL import Image

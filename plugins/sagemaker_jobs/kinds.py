@@ -186,7 +186,8 @@ def in_words(result: JobResult, pages: Json) -> list[str]:
     return [
         f"{result['name']} completed: {'unknown' if seconds is None else seconds} billable seconds, {price}",
         *([f"metrics: {shown}"] if shown else []),
-        *(f"{what}: {address}" for what, address in links.items()),
+        # a local SageMaker has one page for both
+        *(f"{what}: {address}" for what, address in links.items() if (what, address) != ("logs", links["console"])),
     ]
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 QUESTION = "approve_production"
 NEXT_DAYS = 7  # days to suggest for scoring next
+# the newest days are not suggested: where the data ends, rows and labels are missing, and monitoring would say so
+CUT_SHORT = timedelta(days=2)
 REQUEST_SECONDS = 0.05
 
 
@@ -156,10 +159,13 @@ def next_step(settings: Settings, model: str) -> str:
     if not load_model(model).scoring:
         return ""
     try:
-        days = newest_days(settings, model, NEXT_DAYS)
+        days = newest_days(settings, model, NEXT_DAYS + CUT_SHORT.days)
     except RawDataError:
         return ""  # a failed hint must not fail the command
-    return f"make backfill MODEL={model} FROM={days[0]} TO={days[1]}" if days else ""
+    if not days:
+        return ""
+    last = max(days[0], (date.fromisoformat(days[1]) - CUT_SHORT).isoformat())
+    return f"make backfill MODEL={model} FROM={days[0]} TO={last}"
 
 
 def summary_of(

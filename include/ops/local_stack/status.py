@@ -27,6 +27,7 @@ from include.platform.storage import production_history, split_uri
 from sagemaker_jobs.schedules import OFF, WHY_OFF
 
 PATIENCE = 1.0  # seconds
+AIRFLOW, SAGEMAKER = "Airflow", "the local SageMaker"
 VERBS = ("train", "score", "deploy", "monitor")
 
 
@@ -39,7 +40,7 @@ class Found:
     unpaused: list[Json] = field(default_factory=list)  # Dags
     versions: dict[str, list[Json]] = field(default_factory=dict)  # by model, newest first
     production: dict[str, Json] = field(default_factory=dict)  # the open entry of a model's history
-    silent: list[str] = field(default_factory=list)
+    silent: dict[str, str] = field(default_factory=dict)  # with why
 
 
 def ask(settings: Settings, models: list[str]) -> Found:
@@ -54,12 +55,12 @@ def ask(settings: Settings, models: list[str]) -> Found:
         try:
             found.runs, found.questions, found.unpaused = runs.result(), questions.result(), unpaused.result()
         except httpx.HTTPError as error:
-            found.silent.append(f"Airflow ({error})")
+            found.silent[AIRFLOW] = str(error)
         try:
             found.versions = {model: one.result() for model, one in versions.items()}
             found.production = {model: entry for model, one in production.items() if (entry := one.result())}
         except httpx.HTTPError as error:
-            found.silent.append(f"the local SageMaker ({error})")
+            found.silent[SAGEMAKER] = str(error)
     return found
 
 
@@ -93,8 +94,8 @@ def show(settings: Settings, processes: list[Service], console: Console) -> None
     console.print(_table(models, found, datetime.now(UTC)))
     for line in (*waiting(settings, found), *next_runs(found.unpaused)):
         console.print(line, soft_wrap=True)
-    for name in found.silent:
-        console.print(f"{name} did not answer within {PATIENCE:g} s", style="yellow", soft_wrap=True)
+    for name, why in found.silent.items():
+        console.print(f"{name} ({why}) did not answer within {PATIENCE:g} s", style="yellow", soft_wrap=True)
 
 
 def _show_addresses(settings: Settings, stopped: list[str], console: Console) -> None:
@@ -108,22 +109,21 @@ def _table(models: list[str], found: Found, now: datetime) -> Table:
     names = ("model", "in production", "newest version", *(f"{verb}_" for verb in VERBS))
     table = Table(*(Column(name, overflow="fold") for name in names))
     newest: dict[str, Json] = {}
-    for run in reversed(found.runs):
-        newest[run["dag_id"]] = run
+    for one in reversed(found.runs):
+        newest[one["dag_id"]] = one
+    no_run, no_version = ("?" if service in found.silent else "–" for service in (AIRFLOW, SAGEMAKER))
     for model in models:
         entry, versions = found.production.get(model), found.versions.get(model, [])
         table.add_row(
             model,
-            f"{entry['version']} since {entry['from'][:10]}" if entry else "–",
-            f"{versions[0]['ModelPackageVersion']} {versions[0]['ModelApprovalStatus']}" if versions else "–",
-            *(_said(newest.get(f"{verb}_{model}"), now) for verb in VERBS),
+            f"{entry['version']} since {entry['from'][:10]}" if entry else no_version,
+            f"{versions[0]['ModelPackageVersion']} {versions[0]['ModelApprovalStatus']}" if versions else no_version,
+            *(_said(run, now) if (run := newest.get(f"{verb}_{model}")) else no_run for verb in VERBS),
         )
     return table
 
 
-def _said(run: Json | None, now: datetime) -> str:
-    if run is None:
-        return "–"
+def _said(run: Json, now: datetime) -> str:
     when = run.get("end_date") or run.get("start_date") or run.get("run_after")
     return f"{run['state']} {age(now - datetime.fromisoformat(when))}" if when else str(run["state"])
 

@@ -182,6 +182,8 @@ def test_a_completed_jobs_log_says_time_price_metrics_and_where_to_look() -> Non
         "logs: https://log",
         "report: https://report",
     ]
-    assert in_words({"name": "x", "cost_usd": "unknown", "result": ["no verdict"]}, {}) == [
-        "x completed: unknown billable seconds, its price is not known"
+    one_page = {"console": "https://page", "logs": "https://page"}
+    assert in_words({"name": "x", "cost_usd": "unknown", "result": ["no verdict"]}, one_page) == [
+        "x completed: unknown billable seconds, its price is not known",
+        "console: https://page",
     ]

@@ -50,3 +50,18 @@ def test_raw_data_whose_training_registered_nothing_is_not_replaced_by_generated
     nothing: Any = SimpleNamespace()
     with pytest.raises(promote.PromotionError, match=r"no version of pumps is registered.*make run MODEL=pumps"):
         promote.require_package(nothing, "pumps", "pumps", nothing)
+
+
+@pytest.mark.parametrize(
+    ("there", "suggested"),
+    [
+        (("2015-12-24", "2016-01-01"), "make backfill MODEL=predictive_maintenance FROM=2015-12-24 TO=2015-12-30"),
+        (("2015-12-31", "2016-01-01"), "make backfill MODEL=predictive_maintenance FROM=2015-12-31 TO=2015-12-31"),
+        (None, ""),
+    ],
+)
+def test_the_days_suggested_next_end_before_the_data_is_cut_short(
+    there: tuple[str, str] | None, suggested: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promote, "newest_days", lambda *_: there)
+    assert promote.next_step(Any, "predictive_maintenance") == suggested  # type: ignore[arg-type]

@@ -133,6 +133,8 @@ def test_what_does_not_answer_is_named(running: Service, tmp_path: Path) -> None
     assert "Airflow (" in said
     assert "the local SageMaker (" in said
     assert "nothing waits" not in said
+    (row,) = [line for line in said.splitlines() if f" {MODEL} " in line]
+    assert row.count("?") == 6, "unknown is not none"
 
 
 def test_nothing_runs(tmp_path: Path) -> None:
