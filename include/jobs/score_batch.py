@@ -22,15 +22,19 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 from itertools import batched
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from include.jobs.cli import arguments_of, run_program
-from include.jobs.daily.one_job import DayScorer
 from include.jobs.serving.archive import unpack
 from include.jobs.watching.feeds import add_reference
 from include.models.config import load_model
 from include.models.config.files import DAY_RESULT, DAYS, REPORT, SCORES, day_folder
 from include.models.config.results import DayResult
 
+if TYPE_CHECKING:
+    from include.jobs.daily.one_job import DayScorer
+
+SLOW_TO_IMPORT = "include.jobs.daily.one_job"  # only the workers need it
 SLICES_A_CORE = 3  # so that no core waits long for the last one; each reads the day before its first once more
 
 DayFiles = dict[str, list[str]]  # by day, relative to the folder of partitions
@@ -38,6 +42,8 @@ _scorer: DayScorer  # of a worker process
 
 
 def _open(model: str, artifact: Path, reference: Path | None) -> None:
+    from include.jobs.daily.one_job import DayScorer
+
     global _scorer
     _scorer = DayScorer(load_model(model), artifact, reference=reference)
 
@@ -85,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
         cores = min(os.cpu_count() or 1, len(days))
     slices = [dict(some) for some in batched(days.items(), -(-len(days) // (cores * SLICES_A_CORE)))]
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([DayScorer.__module__])  # slow imports happen once
+    processes.set_forkserver_preload([SLOW_TO_IMPORT])  # once
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(

@@ -31,7 +31,7 @@ from include.models.config import load_model
 from include.monitor.verdict import BAD
 from include.ops.local_stack import stack
 from include.ops.local_stack.airflow_api import AirflowApi
-from include.ops.local_stack.processes import free_ports
+from include.ops.local_stack.processes import free_ports, wait_until
 from include.ops.local_stack.settings import BUCKET, Settings
 from include.ops.replay.__main__ import lived, start
 from include.ops.replay.policy import Course, course_of
@@ -127,6 +127,7 @@ def daily_runs(start_home: Path) -> dict[str, Any]:
         stack.up(settings, say)
         airflow = AirflowApi(settings.airflow_url, settings.login)
         score, watch = f"score_{MODEL}", f"monitor_{MODEL}"
+        wait_until(lambda: {score, watch} <= {*airflow.dag_ids()}, "the Dags being parsed", PATIENCE)
         airflow.unpause(score)
         airflow.unpause(watch)
         for day in DAILY:

@@ -27,7 +27,7 @@ from include.platform.request_parts import Request
 from sagemaker_jobs.kinds import Description, JobKind, JobResult, compact
 from sagemaker_jobs.names import job_name
 
-READY_SECONDS, LOOK_EVERY = 120.0, 0.1
+READY_SECONDS, LOOK_EVERY = 120.0, 0.5  # looking takes a fiftieth of a second of a processor
 
 
 class JobCost(TypedDict):
