@@ -111,7 +111,8 @@ def page(model: ModelConfig, found: Sequence[Replayed], summaries: Sequence[Summ
                 "policy": one["policy"],
                 "colour": COLOURS[number % len(COLOURS)],
                 "dash": DASHES[number % len(DASHES)],
-                "points": " ".join(f"{across(places[day['day']])},{down(day['metric'] or 0.0)}" for day in some),
+                "points": [(across(places[day["day"]]), down(day["metric"] or 0.0)) for day in some],
+                "told": [f"{one['policy']}, week to {day['day']}: {day['metric']:.4f}" for day in some],
                 "promotions": [
                     across(places[trained["day"]])
                     for trained in one["trainings"]
