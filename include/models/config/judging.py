@@ -198,7 +198,7 @@ def told_of_slices(model: ModelConfig, evaluation: Evaluation) -> list[str]:
         told.append(
             f"By {name}, {metric} is the worst for {worst['segment']}: {worst['metrics'][metric]:.4g}"
             + (f" (95 % {ends[0]:.4g} to {ends[1]:.4g})" if ends else "")
-            + f" on {worst['rows']} rows"
+            + f" on {worst['rows']:,} rows"
         )
     return told
 
@@ -223,7 +223,7 @@ def _segment(one: Segment, metrics: list[str]) -> str:
         if (value := one["metrics"].get(metric)) is not None
     ]
     few = "" if one["enough"] else ", too few to be judged"
-    return f"{one['segment']}: {', '.join(measured) or 'not measured'}, {one['rows']} rows{few}"
+    return f"{one['segment']}: {', '.join(measured) or 'not measured'}, {one['rows']:,} rows{few}"
 
 
 def told_of_fairness(model: ModelConfig, evaluation: Evaluation) -> list[str]:
