@@ -236,7 +236,7 @@ class Settings:
                 "scheduler_health_check_threshold": "90",
             },
             "dag_processor": {"min_file_process_interval": "60", "refresh_interval": "15", "parsing_processes": "1"},
-            "logging": {"base_log_folder": str(self.home / "airflow" / "logs"), "namespace_levels": "botocore=WARNING"},
+            "logging": {"base_log_folder": str(self.home / "airflow" / "logs")},
             # how late the end of a task may be noticed, in seconds
             "workers": {"min_heartbeat_interval": "1"},
             "sagemaker_jobs": {
@@ -260,7 +260,7 @@ class Settings:
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # Airflow's own, twice in the log of each task
+            "PYTHONWARNINGS": "ignore::DeprecationWarning,ignore::FutureWarning",  # Airflow's own, in each log
             "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: imports are compiled once, not in each
             **(SAFE_TO_FORK if sys.platform == "darwin" else {}),
         }
