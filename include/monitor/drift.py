@@ -46,6 +46,11 @@ class Feature:
     def most_moved(self) -> Bin:
         return max(self.bins, key=lambda one: abs(one.found - one.expected))
 
+    @property
+    def longest(self) -> float:
+        """The largest share of a bin, in training or now."""
+        return max((share for one in self.bins for share in (one.expected, one.found)), default=0.0) or 1.0
+
 
 @dataclass(frozen=True)
 class Drift:

@@ -111,8 +111,8 @@ def performance_of(
         better = model.evaluation_metrics[metric].better
         lowest = max((_lost(better, evaluated, expected) for expected, _ in usual), default=0.0)
         lost = is_loss(model, metric, (evaluated, found["evaluated_interval"]), (value, None), 0.0, [])
-        if lost and _lost(better, evaluated, value) > lowest:
-            found["loss"] = "estimated"
+        if _lost(better, evaluated, value) > lowest:
+            found["loss"], found["unclear"] = "estimated" if lost else None, lost is None
     return found
 
 
