@@ -27,6 +27,7 @@ from include.platform.storage import production_history, split_uri
 from sagemaker_jobs.schedules import OFF, WHY_OFF
 
 PATIENCE = 1.0  # seconds
+MOST_AT_ONCE = 32  # requests; were there rounds of them, busy services would be waited for once a round
 AIRFLOW, SAGEMAKER = "Airflow", "the local SageMaker"
 VERBS = ("train", "score", "deploy", "monitor")
 
@@ -48,7 +49,7 @@ def ask(settings: Settings, models: list[str]) -> Found:
     api = AirflowApi(settings.airflow_url, settings.login, patience=PATIENCE)
     with httpx.Client(base_url=settings.sagemaker_url, timeout=PATIENCE, trust_env=False) as local:
         found = Found()
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
             runs, questions, unpaused = map(pool.submit, (api.newest_runs, api.open_questions, api.unpaused))
             versions = {model: pool.submit(_versions, local, model) for model in models}
             production = {model: pool.submit(_in_production, local, model) for model in models}
