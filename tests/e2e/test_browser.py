@@ -98,7 +98,7 @@ def test_the_console_shows_the_trained_model_inside_airflow(page: Page, running:
     console.get_by_role("searchbox").fill(MODEL[:6])
     row.get_by_role("link", name=MODEL, exact=True).click()
     expect(console.get_by_role("heading", level=1)).to_contain_text(MODEL)
-    expect(console.get_by_role("row").filter(has_text="PendingManualApproval")).to_be_visible()
+    expect(console.get_by_role("row").filter(has_text="Pending manual approval")).to_be_visible()
     console.get_by_role("link", name="evaluation").first.click()
     expect(console.locator("h1").first).to_be_visible()
 
