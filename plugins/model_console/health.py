@@ -70,7 +70,7 @@ def examine(
     """
     findings = [
         *_endpoints(models, indexes, cloud),
-        *(found for model in models for found in _days(model, indexes.get(model), dags, now.date())),
+        *(found for model in models for found in _days(model, indexes.get(model), dags, now)),
         *_failing(models, dags),
         *_queues(cloud, dags),
         *_approvals(dags, now),
@@ -121,12 +121,12 @@ def _endpoint(endpoint: Endpoint, path: str) -> Finding:
     return Finding("endpoints", "fine", endpoint.name, f"in service, {measured}{p99}", path)
 
 
-def _days(model: str, index: Index | None, dags: Dags, today: date) -> Iterator[Finding]:
+def _days(model: str, index: Index | None, dags: Dags, now: datetime) -> Iterator[Finding]:
     """The last scored day, and whether monitoring follows it."""
     path, last = f"model/{model}", max((index or {}).get("days", {}), default=None)
     if index is None or last is None:
         return
-    late = days_late(dags.by_id.get(f"score_{model}", {}), last, today)
+    late = days_late(dags.by_id.get(f"score_{model}", {}), last, now.date())
     if late:
         yield Finding(
             "scored days",
@@ -142,11 +142,17 @@ def _days(model: str, index: Index | None, dags: Dags, today: date) -> Iterator[
     since = date.fromisoformat(last) - (date.fromisoformat(watched) if watched else date.min)
     if not monitor or monitor.get("is_paused"):
         yield Finding("monitoring", "note", model, "is off: drift goes unnoticed", path)
+    elif since > WATCHED_WITHIN and now - _published(index, last) < ASKED_SOON:
+        yield Finding("monitoring", "fine", model, f"{last} was scored just now", path)
     elif since > WATCHED_WITHIN:
         says = f"{last} is scored, but the last monitored day is {watched or 'none'}"
         yield Finding("monitoring", "act", model, says, path)
     else:
         yield Finding("monitoring", "fine", model, f"the last monitored day is {watched}", path)
+
+
+def _published(index: Index, day: str) -> datetime:
+    return datetime.fromisoformat(index["days"][day]["published_at"]).astimezone(UTC)
 
 
 def _failing(models: Sequence[str], dags: Dags) -> Iterator[Finding]:

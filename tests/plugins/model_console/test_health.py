@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,6 +89,14 @@ def test_days_that_come_late_and_are_not_watched() -> None:
     assert ("scored days", "pumps") in acts(late)
     never = found(drift={})
     assert acts(never) == [("monitoring", "pumps")]
+
+
+@pytest.mark.parametrize(("minutes", "level"), [(10, "fine"), (70, "act")])
+def test_days_scored_just_now_are_about_to_be_watched(minutes: int, level: str) -> None:
+    published = (NOW - timedelta(minutes=minutes)).isoformat()
+    health = found(days={"2026-11-28": {**index()["days"]["2026-11-28"], "published_at": published}}, drift={})
+    (monitoring,) = health.of("monitoring")
+    assert monitoring.level == level, monitoring.says
 
 
 def test_an_approval_behind_a_paused_dag_waits_forever() -> None:
