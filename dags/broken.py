@@ -1,7 +1,7 @@
-"""Airflow's Dags of models that cannot be used: one ``broken_<model>``, which says why, for each such model.yaml.
+"""Airflow's Dags for unusable models: a ``broken_<model>`` for each invalid model.yaml, which says what is wrong.
 
-While a model.yaml is broken its other Dags are not there, so that runs which wait for a job are left as they are and go
-on when the file is right again. ``broken_models.py`` shows the same as an import error.
+While a model.yaml is broken its other Dags are absent, so that runs waiting for a job are left alone and continue once
+the file is fixed. ``broken_models.py`` shows the same as an import error.
 """
 
 from __future__ import annotations

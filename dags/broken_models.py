@@ -1,7 +1,7 @@
-"""Holds no Dag: Airflow shows here, as an import error, every model.yaml that cannot be used.
+"""Has no Dag: Airflow shows here, as an import error, every unusable model.yaml.
 
-It is a separate file because Airflow does not schedule the Dags of a file that has an import error: so one broken
-model leaves the Dags of all others, in the other files, alone.
+It is a separate file because Airflow does not schedule the Dags of a file with an import error: so a broken model does
+not affect the Dags of others, which are in the other files.
 """
 
 from __future__ import annotations

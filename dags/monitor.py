@@ -1,4 +1,4 @@
-"""Airflow's Dags that watch what models answer: one ``monitor_<model>`` for every model with a section ``scoring`` or
+"""Airflow's Dags that watch models' answers: one ``monitor_<model>`` for every model with a section ``scoring`` or
 ``monitoring``."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Airflow's Dag that asks production endpoints for what they answered in their test: ``probe``."""
+"""Airflow's Dag that repeats the test's requests to production endpoints: ``probe``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow's Dag that reminds people of decisions that wait: ``remind``."""
+"""Airflow's Dag that reminds people of pending decisions: ``remind``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow's Dag that takes any model's production back: ``rollback``."""
+"""Airflow's Dag that rolls back any model's production: ``rollback``."""
 
 from __future__ import annotations
 

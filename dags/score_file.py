@@ -1,4 +1,4 @@
-"""Airflow's Dag that scores files as they arrive, of any model: ``score_file``."""
+"""Airflow's Dag that scores any model's files as they arrive: ``score_file``."""
 
 from __future__ import annotations
 

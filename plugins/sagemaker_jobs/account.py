@@ -26,7 +26,7 @@ class Account(BaseModel):
     def cost(
         self, region: str, instance_type: str | None, instance_seconds: float | None
     ) -> float | Literal["unknown"]:
-        """The cost in USD of that many seconds of one instance; "unknown" where the table has no price or nothing was
+        """The cost in USD of that many seconds of one instance; "unknown" if the table has no price or nothing was
         measured."""
         price = self.usd_per_hour.get(region, {}).get(instance_type or "")
         if price is None or instance_seconds is None:
@@ -34,7 +34,7 @@ class Account(BaseModel):
         return round(price * instance_seconds / 3600, 4)
 
     def serverless_cost(self, region: str, memory_mb: int, seconds: float) -> float | None:
-        """The cost in USD of the given seconds of answering in a container; None where the table has no price."""
+        """The cost in USD of the given seconds of answering in a container; None if the table has no price."""
         price = self.usd_per_serverless_gb_second.get(region)
         return None if price is None else round(price * memory_mb / 1024 * seconds, 4)
 
@@ -47,7 +47,7 @@ def total_usd(costs: Iterable[float | str | None]) -> float | None:
 
 
 def no_price(instance_type: str | None, region: str) -> str:
-    """Advice to the reader: which line of account.yaml is missing."""
+    """Advice about the missing line in account.yaml."""
     return (
         f"add the price of {instance_type} as the line '{instance_type}: <usd>' under usd_per_hour, {region}, in "
         "plugins/sagemaker_jobs/account.yaml"
@@ -62,5 +62,5 @@ def account() -> Account:
 
 
 def pool_of(kind: str) -> str:
-    """The pool that jobs of this kind share."""
+    """The Airflow pool that jobs of this kind share."""
     return f"sagemaker_{kind}"

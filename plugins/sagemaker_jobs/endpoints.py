@@ -56,7 +56,7 @@ class EndpointOperator(RequestOperator):
     Returns ``{"endpoint", "arn", "config", "status", "changed", "model", "updated"}``.
 
     Raises:
-        DeploymentFailed: the endpoint failed, or serves with another configuration than asked for; not retried.
+        DeploymentFailed: the endpoint failed, or serves with another configuration than requested; not retried.
         RequestRefused: SageMaker refuses a request; not retried. JobLost: gave up waiting; retried.
     """
 
@@ -247,7 +247,7 @@ class EndpointOperator(RequestOperator):
             what = f"endpoint {name} is {found['EndpointStatus']} and does not serve with {config}"
         pages = {url: title for title, url in self._pages(wanted).items()}
         lines = [f"{what}: {reason}", *(f"  {title}: {url}" for url, title in pages.items())]
-        # of the newest serving process
+        # the newest serving process's
         newest = {"orderBy": "LastEventTime", "descending": True, "limit": 1}
         log_lines = last_log_lines(self._client("logs"), f"{ENDPOINT.log_group}/{name}", **newest)
         return DeploymentFailed("\n".join([*lines, "  last log lines:", *(f"    {line}" for line in log_lines)]))

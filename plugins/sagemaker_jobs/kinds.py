@@ -14,7 +14,7 @@ Request = Json  # arguments of a Create call
 
 
 class JobResult(TypedDict, total=False):
-    """What an operator returns of a job: small JSON for later tasks and people. Kinds omit what does not apply.
+    """What an operator returns about a job: small JSON for later tasks and people. Kinds omit what does not apply.
 
     Times are ISO 8601; ``billable_seconds`` is per instance, times the number of instances; ``cost_usd`` is the
     on-demand price by ``account.yaml``, or "unknown". Spot training is billed for fewer seconds, which this reflects.
@@ -114,7 +114,7 @@ KINDS = {kind.word: kind for kind in (PROCESSING, TRAINING, TUNING, TRANSFORM, E
 
 
 def longest_duration(description: Description) -> timedelta:
-    """How long the job may take by its own limits plus SageMaker's overhead: beyond that, something is wrong."""
+    """How long the job may take, by its limits plus SageMaker's overhead; if it takes longer, something is wrong."""
     definition = description.get("TrainingJobDefinition", description)
     limits = definition.get("StoppingCondition", {})
     # a day is SageMaker's own default

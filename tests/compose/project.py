@@ -27,7 +27,7 @@ class PromiseBrokenError(AssertionError):
 
 @dataclass
 class Project:
-    """A stack of docker-compose.yaml, MLflow and the online service among it, made from a copy of the checkout."""
+    """A stack of docker-compose.yaml, including MLflow and the online service, made from a copy of the checkout."""
 
     checkout: Path
     name: str
@@ -59,7 +59,7 @@ class Project:
         self._make("compose-down", "VOLUMES=1")
 
     def containers(self) -> dict[str, str]:
-        """Ids by service, of those that run and of those that have ended."""
+        """Container ids by service, of running and ended ones."""
         listed = self.docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}={self.name}").split()
         described = self.inspect(*listed) if listed else []
         return {item["Config"]["Labels"]["com.docker.compose.service"]: item["Id"] for item in described}
@@ -69,13 +69,13 @@ class Project:
         return described
 
     def health(self, service: str) -> str:
-        """healthy, starting, unhealthy, or the container's state where it does not run."""
+        """healthy, starting, unhealthy, or the container's state if it does not run."""
         [container] = self.inspect(self.containers()[service])
         state = container["State"]
         return str(state["Health"]["Status"] if state["Running"] else state["Status"])
 
     def log_of(self, service: str) -> str:
-        """The end of it."""
+        """The end of the log."""
         command = ["docker", "logs", "--tail", "30", self.containers()[service]]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
@@ -99,7 +99,7 @@ class Project:
         return done.stdout
 
     def _make(self, *arguments: str) -> None:
-        """As a user types it; its output goes to the log, and its end into the error."""
+        """Run make as a user types it; its output goes to the log, the end of it into the error."""
         environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": self.name,
@@ -141,7 +141,7 @@ def patiently[T](ask: Callable[[], T], seconds: float = 120) -> T:
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float) -> float:
-    """Seconds that it took.
+    """Wait for it; the seconds that it took.
 
     Raises:
         PromiseBrokenError: it did not happen in time.

@@ -1,5 +1,5 @@
-"""Examples for what reads what others wrote, made until the time is over: seconds in ``make test``, minutes in
-``make faults GROUPS=fuzz``."""
+"""Examples for readers of external input, generated until the time is up: seconds in ``make test``, minutes in ``make
+faults GROUPS=fuzz``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-SECONDS, REPORT = "FUZZ_SECONDS", "FUZZ_REPORT"  # environment variables: of each target; the folder for its count
-A_FEW = 2.2  # twenty seconds for all of the readers
+SECONDS, REPORT = "FUZZ_SECONDS", "FUZZ_REPORT"  # environment variables: seconds per target; the folder for its count
+A_FEW = 2.2  # twenty seconds for all readers together
 AT_ONCE = 40
 
 Damage = Callable[[bytes], bytes]
 
 
 def fuzz[Example](target: str, examples: st.SearchStrategy[Example], check: Callable[[Example], None]) -> None:
-    """Hold the check against examples, others in each round; hypothesis shrinks and shows the one that fails.
+    """Run the check on examples, different ones in each round; hypothesis shrinks and shows a failing one.
 
     Args:
-        target: what the count of examples is called in the report.
+        target: the name of the count of examples in the report.
     """
     count = 0
 
@@ -45,7 +45,7 @@ def fuzz[Example](target: str, examples: st.SearchStrategy[Example], check: Call
 def attempt[Result, Refusal: Exception](
     work: Callable[[], Result], refusal: type[Refusal]
 ) -> tuple[Result | None, Refusal | None]:
-    """The result, or why not; any other exception is a find."""
+    """The result, or the reason for refusal; any other exception is a bug."""
     try:
         return work(), None
     except refusal as error:
@@ -53,7 +53,7 @@ def attempt[Result, Refusal: Exception](
 
 
 def damages(fragments: list[bytes]) -> st.SearchStrategy[Damage]:
-    """Changes to a text that was good: pieces of it are cut out, written twice or over, and fragments put in."""
+    """Damage a valid text: pieces are cut out, repeated or overwritten, and fragments inserted."""
     positions = st.floats(0, 1)
     pieces = st.sampled_from(fragments) | st.binary(max_size=8)
 
@@ -82,7 +82,7 @@ def damages(fragments: list[bytes]) -> st.SearchStrategy[Damage]:
 
 
 def damaged(good: st.SearchStrategy[bytes], fragments: list[bytes]) -> st.SearchStrategy[bytes]:
-    """Good texts with one to three damages."""
+    """Valid texts with one to three damages."""
 
     def apply(text: bytes, all_of: list[Damage]) -> bytes:
         for damage in all_of:
@@ -92,7 +92,7 @@ def damaged(good: st.SearchStrategy[bytes], fragments: list[bytes]) -> st.Search
     return st.builds(apply, good, st.lists(damages(fragments), min_size=1, max_size=3))
 
 
-# values of JSON documents, and what is nearly one
+# JSON values, and near misses
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

@@ -45,7 +45,7 @@ def statistic_of(statistic: str, data: Sequence[Datum]) -> float:
     """The statistic (Sum, Average, Minimum, Maximum, SampleCount, p<percent>) of a non-empty period.
 
     Raises:
-        ValueError: the statistic is unknown, or a percentile is asked of data stored as aggregates only.
+        ValueError: the statistic is unknown, or a percentile is requested of data stored only as aggregates.
     """
     count = sum(d.count for d in data)
     if statistic == "Sum":
@@ -86,7 +86,7 @@ def judge(
     threshold: float,
     missing: str,
 ) -> Verdict:
-    """The state that the latest datapoints (newest last, None where a period has none) call for.
+    """The state that follows from the latest datapoints (newest last; None for a period without one).
 
     ``datapoints`` may reach further back than ``evaluation_periods``: as CloudWatch does, older real points stand
     in for missing ones.
@@ -136,8 +136,8 @@ _COMPARE: dict[type[ast.cmpop], Comparison] = {
 def metric_math(expression: str, series: Mapping[str, Series]) -> dict[int, float]:
     """Evaluate a metric math expression: + - * / ^, comparisons, IF, FILL, MIN, MAX, SUM, AVG, over named series.
 
-    A period appears in the result when every series that the expression needs there has a value (FILL supplies one);
-    a division by zero gives no datapoint.
+    A period appears in the result if every series that the expression needs has a value there (FILL supplies one); a
+    division by zero gives no datapoint.
 
     Raises:
         ValueError: the expression uses something else, or a name that is not in ``series``.

@@ -78,7 +78,7 @@ moto_cloudwatch.Statistics = WithPercentiles  # type: ignore[misc]
 class AlarmWatcher:
     """Keeps alarm states up to date while the server runs.
 
-    ``on_change`` is told of every change of state (EventBridge listens there).
+    ``on_change`` is called at every change of state (EventBridge listens there).
     """
 
     def __init__(self, account: str, moto: Moto, on_change: Changed, interval: float = 1.0) -> None:
@@ -138,7 +138,7 @@ class AlarmWatcher:
         if known and known[0] == alarm.state_updated_timestamp:
             return
         before = known[1] if known else "INSUFFICIENT_DATA"
-        if alarm.state_reason == NEVER_EVALUATED and alarm.state_value == "OK":  # moto's alarms are born OK
+        if alarm.state_reason == NEVER_EVALUATED and alarm.state_value == "OK":  # moto creates alarms in state OK
             alarm.state_value = before
             self._moto.mark_changed("cloudwatch")
         else:  # SetAlarmState: it holds until the next evaluation, as on AWS

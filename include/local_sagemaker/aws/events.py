@@ -69,13 +69,13 @@ class Events:
         self._thread.start()
 
     def stop(self) -> None:
-        """Deliver what is pending, then end. What cannot be delivered in time is left to the next server."""
+        """Deliver what is pending, then end. The next server delivers the rest."""
         self._stopping = True
         self._added.set()
         self._thread.join(timeout=10)
 
     def resource_changed(self, region: Region, kind: Kind, before: Json, after: Json) -> None:
-        """Send the event of a change that AWS sends one for."""
+        """Send an event if AWS sends one for this change."""
         if kind not in _TITLES:
             return
         document = after or before
@@ -89,7 +89,7 @@ class Events:
             self.send(region.name, "aws.sagemaker", title, [document[kind.arn]], detail)
 
     def alarm_changed(self, region: str, alarm: Alarm, old: str) -> None:
-        """Send CloudWatch's own event of an alarm that changed its state."""
+        """Send CloudWatch's event about an alarm that changed its state."""
         stamp = alarm.state_updated_timestamp.isoformat(timespec="milliseconds") + "+0000"
         detail = {
             "alarmName": alarm.name,
@@ -190,7 +190,7 @@ def _input(target: Json, event: Json) -> Any:
 def _is_state_change(kind: Kind, before: Json, after: Json) -> bool:
     if kind is MODEL:
         return not before or not after
-    if kind is MODEL_PACKAGE:  # every update is an event, approvals above all
+    if kind is MODEL_PACKAGE:  # every update is an event, most importantly approvals
         return bool(after and _updated_fields(before, after))
     if not after:
         return kind is ENDPOINT
@@ -209,7 +209,7 @@ def _deployment(endpoint: Json) -> list[object]:
 
 
 def _detail(kind: Kind, document: Json, tags: list[Json]) -> Json:
-    # describing leaves out this program's private fields
+    # the description omits this program's private fields
     detail = api_model.render_response(f"Describe{kind.title}", document)
     if kind is MODEL_PACKAGE and "ModelPackageGroupName" in detail:
         del detail["ModelPackageName"]

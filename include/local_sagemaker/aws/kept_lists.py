@@ -1,4 +1,4 @@
-"""Log events and metric data, which only ever grow: a row each, added as moto adds it.
+"""Log events and metric data, which only ever grow: one row each, added when moto adds it.
 
 moto's models are replaced by subclasses whose lists are tables; moto is pinned exactly.
 """
@@ -56,13 +56,13 @@ class EventRows:
         return self._db.row("SELECT 1 FROM log_event WHERE stream = ? LIMIT 1", (self._stream,)) is not None
 
     def span(self) -> tuple[int | None, int | None]:
-        """The times of the first event and of the last."""
+        """The times of the first and the last event."""
         row = self._db.row("SELECT min(time), max(time) FROM log_event WHERE stream = ?", (self._stream,))
         return row or (None, None)
 
 
 class KeptStream(moto_logs.LogStream):
-    """A log stream that is a row, as its events are."""
+    """A log stream stored as a row, like its events."""
 
     database: ClassVar[Database]
 
@@ -102,7 +102,7 @@ class KeptStream(moto_logs.LogStream):
 
 
 class KeptGroup(moto_logs.LogGroup):
-    """A log group without its streams, which are rows of their own."""
+    """A log group without its streams, which are separate rows."""
 
     def delete_log_stream(self, log_stream_name: str) -> None:
         stream = self.streams.get(log_stream_name)
@@ -115,7 +115,7 @@ class KeptGroup(moto_logs.LogGroup):
 
 
 class KeptLogs(moto_logs.LogsBackend):
-    """moto's logs, where a group's streams go with the group."""
+    """moto's logs; deleting a group deletes its streams."""
 
     _url_module = moto_logs_urls  # moto would look for it beside this module
 
@@ -127,7 +127,7 @@ class KeptLogs(moto_logs.LogsBackend):
 
 
 class MetricRows(list[MetricDatumBase]):
-    """The metric data of a region: in memory, as alarms look at them each second, and a row each."""
+    """The metric data of a region: in memory, as alarms read them each second, and as rows."""
 
     def __init__(self, database: Database, account: str, region: str) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class MetricRows(list[MetricDatumBase]):
         self._numbers[id(datum)] = int(cursor.lastrowid or 0)
 
     def save(self, datum: MetricDatumBase) -> None:
-        """Writes a datum again that was added to since."""
+        """Rewrites a datum that has grown."""
         self._db.execute(
             "UPDATE metric SET state = ? WHERE id = ?", (pickle.dumps(datum), self._numbers.get(id(datum)))
         )
@@ -161,7 +161,7 @@ class MetricRows(list[MetricDatumBase]):
 
 
 class KeptCloudWatch(CloudWatchBackend):
-    """moto's CloudWatch, whose metric data are rows."""
+    """moto's CloudWatch, with metric data in rows."""
 
     database: ClassVar[Database]
     _url_module = moto_cloudwatch_urls  # moto would look for it beside this module
@@ -179,7 +179,7 @@ class KeptCloudWatch(CloudWatchBackend):
 
 
 def install(database: Database) -> None:
-    """Puts the classes above into moto; before anything of it is made or restored."""
+    """Puts the classes above into moto, before anything in it is created or restored."""
     KeptStream.database = KeptCloudWatch.database = database
     moto_logs.LogStream = KeptStream  # type: ignore[misc]
     moto_logs.LogGroup = KeptGroup  # type: ignore[misc]
@@ -188,7 +188,7 @@ def install(database: Database) -> None:
 
 
 def restore_streams(database: Database) -> None:
-    """Gives the restored log groups their streams back."""
+    """Returns their streams to restored log groups."""
     sql = "SELECT id, account, region, log_group, name, state FROM log_stream ORDER BY id"
     for number, account, region, group_name, name, state in database.rows(sql):
         group = logs_backends[account][region].groups[group_name]

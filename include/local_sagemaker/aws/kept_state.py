@@ -1,4 +1,4 @@
-"""The state of moto's small services in SQLite: queues, topics, rules, alarms, roles, parameters, secrets and the like.
+"""The state of moto's small services in SQLite: queues, topics, rules, alarms, roles, parameters, secrets and so on.
 
 A service is one pickle, written when a request has changed it. Data that grows with use is kept in separate rows: S3
 (`s3_rows`), log events and metric data (`kept_lists`).
@@ -41,7 +41,7 @@ class KeptState:
         kept_lists.restore_streams(database)
 
     def save(self, services: Iterable[str]) -> None:
-        """Writes those that changed, in the transaction that is open."""
+        """Writes the changed services, in the open transaction."""
         for service in services:
             if service == "sns":
                 _forget_notifications()
@@ -95,7 +95,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # moto's backends hol
         if isinstance(item, _LOCKS):
             return (threading.RLock if isinstance(item, _LOCKS[1]) else threading.Lock), ()
         if isinstance(item, defaultdict) and type(item) is not defaultdict:
-            # moto's parameter store is one whose __init__ takes other arguments than defaultdict's pickling gives it
+            # the __init__ of moto's parameter store takes different arguments than defaultdict's pickling passes
             return _new_defaultdict, (type(item), item.default_factory), vars(item), None, iter(item.items())
         return super().reducer_override(item)
 
@@ -114,7 +114,7 @@ def _dumps(state: object) -> bytes:
         file = io.BytesIO()
         try:
             _Pickler(file).dump(state)
-        except RuntimeError:  # a ReceiveMessage, which holds nobody up, changed a set or a dict at this moment
+        except RuntimeError:  # a ReceiveMessage, which takes no lock, changed a set or a dict at this moment
             if attempt == _ATTEMPTS:
                 raise
         else:

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _ALIASES = {
     "monitoring": "cloudwatch",
     "application-autoscaling": "applicationautoscaling",
-}  # the name that requests are signed for, where it is not moto's
+}  # the signing name, if it is not moto's
 _READS = ("Get", "List", "Describe", "Filter", "Simulate")
 # services that a request to another service may change: notifications, rule targets, subscriptions
 _PASSED_ON = {"s3": ("events", "sns", "sqs", "logs"), "events": ("sns", "sqs", "logs"), "sns": ("sqs",)}
@@ -61,7 +61,7 @@ class _Dispatcher(DomainDispatcherApplication):
 class Moto:
     """WSGI application and component; keeps `services.db` and the folder `objects` in the state directory.
 
-    Raises OSError where the directory holds what an earlier version wrote, or another version of moto.
+    Raises OSError if an earlier version, or another version of moto, wrote the directory.
     """
 
     def __init__(self, state: Path) -> None:
@@ -87,7 +87,7 @@ class Moto:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             status, headers, body = self._answer(environ)
-        except (OSError, sqlite3.Error) as error:  # the disk is full, say
+        except (OSError, sqlite3.Error) as error:  # for example, the disk is full
             log.exception("%s %s could not be kept", environ["REQUEST_METHOD"], environ.get("PATH_INFO"))
             message = f"The local SageMaker could not keep what this request changes: {error}; see its log."
             status, headers, body = _failure(environ, "500 Internal Server Error", "InternalFailure", message)
@@ -117,7 +117,7 @@ class Moto:
                 self._s3.end(committed=committed)
 
     def mark_changed(self, *services: str) -> None:
-        """Says within a change which services it is about, apart from what is kept in rows."""
+        """Declares within a change which services it affects, apart from those kept in rows."""
         for service in services:
             self._changed |= {service, *_PASSED_ON.get(service, ())} & set(SERVICES)
 
@@ -125,7 +125,7 @@ class Moto:
         signed_for = scope(environ)[1]
         service = _ALIASES.get(signed_for, signed_for)
         operation = _operation(environ)
-        if service == "s3" or (service == "" and not operation):  # an unsigned request (presigned, anonymous) is S3's
+        if service == "s3" or (service == "" and not operation):  # an unsigned request (presigned, anonymous) is for S3
             return self._answer_s3(environ)
         if operation == _POLL:
             return self._answer_poll(environ)
@@ -139,7 +139,8 @@ class Moto:
         return answer
 
     def _answer_poll(self, environ: WSGIEnvironment) -> Answer:
-        """A request that may wait for messages holds nobody up; what it hands out is kept before it does so."""
+        """A request that may wait for messages blocks no other; the messages are stored as received before it
+        returns."""
         status, headers, body = self._ask(environ)
         content = b"".join(body)
         if b"ReceiptHandle" in content:
@@ -190,7 +191,7 @@ class Moto:
 
 
 def _operation(environ: WSGIEnvironment) -> str:
-    """The operation's name where the protocol has one: in a header, in the path, or in a form."""
+    """The operation's name if the protocol has one: in a header, in the path, or in a form."""
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target.rpartition(".")[2])
     if rpc := re.fullmatch(r"/service/[^/]+/operation/([^/]+)", environ.get("PATH_INFO", "")):

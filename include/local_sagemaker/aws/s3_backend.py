@@ -29,7 +29,7 @@ from include.local_sagemaker.core.store import Json
 
 
 class StoredKey(moto_s3.FakeKey):
-    """An object (or a part) whose bytes are a blob."""
+    """An object (or a part) with its bytes in a blob."""
 
     rows: ClassVar[S3Rows]
 
@@ -72,7 +72,7 @@ class StoredKey(moto_s3.FakeKey):
         return self.digests.get(algorithm) or self.rows.blobs.digest(self.blob, algorithm)
 
     def dispose(self, garbage: bool = False) -> None:
-        """Nothing is open; the blob goes with its row."""
+        """Nothing is open; the blob is deleted with its row."""
 
     def __getstate__(self) -> Json:
         return self.__dict__
@@ -134,7 +134,7 @@ class StoredUpload(moto_s3.FakeMultipart):
         etag = hashlib.md5(b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts), usedforsecurity=False)
         names = tuple(part.blob for part in parts)
         joined, self.rows.incoming = self.rows.incoming, None
-        if joined is None or joined.sources != names:  # a part was sent again since
+        if joined is None or joined.sources != names:  # a part has been resent since
             if joined is not None:
                 self.rows.note_created(joined)
             joined = self.rows.blobs.join(names)
@@ -165,7 +165,7 @@ class StoredUpload(moto_s3.FakeMultipart):
 
 
 class CompletedUpload:
-    """What an object remembers of its upload: the sizes of its parts, for requests by part number."""
+    """What an object remembers about its upload: the sizes of its parts, for requests by part number."""
 
     def __init__(self, number: str, sizes: Mapping[int, int]) -> None:
         self.id = number
@@ -180,7 +180,7 @@ class CompletedUpload:
 
 
 class StoredBucket(moto_s3.FakeBucket):
-    """A bucket whose objects are rows."""
+    """A bucket with its objects in rows."""
 
     rows: ClassVar[S3Rows]
 
@@ -201,7 +201,7 @@ class StoredBucket(moto_s3.FakeBucket):
 
 
 class StoredS3(moto_s3.S3Backend):
-    """moto's S3 with lists from the rows' index: a page costs what the page holds."""
+    """moto's S3 with lists from the rows' index: the cost of a page depends only on its length."""
 
     rows: ClassVar[S3Rows]
 
@@ -274,7 +274,7 @@ class StoredS3(moto_s3.S3Backend):
         marker: str | None,
         max_keys: int | None,
     ) -> tuple[list[StoredKey], list[str], bool, str | None]:
-        """Keys and folders of a page that holds both, as AWS counts them; the marker is the last of them."""
+        """The keys and folders of a page, counted together as on AWS; the marker is the last of them."""
         found, truncated = self._page(bucket, prefix, delimiter, marker or "", max_keys)
         keys = [one for one in found if isinstance(one, StoredKey)]
         folders = [one for one in found if isinstance(one, str)]
@@ -360,7 +360,7 @@ class S3Storage:
 
     @property
     def notifies(self) -> bool:
-        """Whether some bucket tells queues, topics or EventBridge of its objects."""
+        """Whether some bucket notifies queues, topics or EventBridge about its objects."""
         return any(bucket.notification_configuration for bucket in self._buckets())
 
     def _buckets(self) -> Iterator[moto_s3.FakeBucket]:
@@ -372,7 +372,7 @@ class S3Storage:
         """After the transaction."""
         self.rows.end(committed=committed)
         if not committed:
-            self._stored.clear()  # what is on disk is no longer known: all is written next time
+            self._stored.clear()  # the state on disk is no longer known: everything is written next time
 
     def flush(self) -> None:
         """Writes what a request changed, in the transaction that is open."""

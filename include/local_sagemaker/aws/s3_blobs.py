@@ -99,7 +99,7 @@ class Blob:
     name: str
     size: int
     digests: Mapping[str, bytes] = field(default_factory=dict)
-    sources: tuple[str, ...] = ()  # the blobs it was put together from
+    sources: tuple[str, ...] = ()  # the blobs it was assembled from
 
     @property
     def md5(self) -> str:
@@ -176,12 +176,12 @@ class Blobs:
 
 
 def _append(source: BinaryIO, target: Any) -> None:
-    if hasattr(os, "copy_file_range"):  # the kernel copies, or only notes that the blocks are shared
+    if hasattr(os, "copy_file_range"):  # the kernel copies, or only marks the blocks as shared
         try:
             target.flush()
             while os.copy_file_range(source.fileno(), target.fileno(), 2**30):
                 pass
-        except OSError:  # not on this file system: what is left is copied below
+        except OSError:  # not on this file system: the rest is copied below
             source.seek(os.lseek(source.fileno(), 0, os.SEEK_CUR))
         else:
             source.seek(0, io.SEEK_END)

@@ -20,7 +20,7 @@ _BATCH, _BATCH_OF_FOLDERS = 1000, 50  # rows read at a time; with folders, most 
 def walk(keys: Keys, prefix: str, delimiter: str, after: str) -> Iterator[StoredKey | str]:
     """Keys, and folders as strings, in order of name."""
     if after and _folder(after, prefix, delimiter) == after:
-        after += LAST  # what lies in it was listed as the folder
+        after += LAST  # its content was listed as the folder
     while page := keys.page(prefix, after, _BATCH_OF_FOLDERS if delimiter else _BATCH):
         for name, state in page:
             after = name
@@ -32,7 +32,7 @@ def walk(keys: Keys, prefix: str, delimiter: str, after: str) -> Iterator[Stored
 
 
 def _folder(name: str, prefix: str, delimiter: str) -> str:
-    """The name up to the first delimiter behind the prefix, or "" if there is none."""
+    """The name up to the first delimiter after the prefix, or "" if there is none."""
     if not delimiter or not name.startswith(prefix):
         return ""
     head, found, _ = name[len(prefix) :].partition(delimiter)

@@ -1,5 +1,5 @@
-"""S3's metadata of objects, in rows of SQLite: moto reads a key's versions and changes them, and at the end of the
-request the rows that differ are written. So no object stays in memory longer than its request.
+"""S3's metadata of objects, in rows of SQLite: moto reads a key's versions and changes them, and the changed rows are
+written at the end of the request. So no object stays in memory longer than its request.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS s3_part (upload TEXT NOT NULL, number INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS s3_tags (arn TEXT PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS s3_blob (name TEXT PRIMARY KEY);
 """
-LAST = "\U0010ffff"  # behind every name that begins with what precedes it
+LAST = "\U0010ffff"  # sorts after every name that begins with the text before it
 Key = tuple[object, ...]
 ObjectTags = dict[str, str | None]
 
@@ -64,7 +64,7 @@ class Table[Row]:
         return self._loaded[key][0]
 
     def put(self, value: Row | None, *key: object) -> None:
-        """None, or what is empty, for no row."""
+        """None, or an empty value, if there is no row."""
         self.get(*key)
         self._loaded[key] = (value, *self._loaded[key][1:])
 
@@ -104,7 +104,7 @@ class S3Rows:
         self.uploads: Table[StoredUpload] = Table(database, "s3_upload", ("bucket", "id"))
         self.parts: Table[StoredKey] = Table(database, "s3_part", ("upload", "number"), held=lambda part: [part.blob])
         self.tags: Table[ObjectTags] = Table(database, "s3_tags", ("arn",))
-        self.incoming: Blob | None = None  # the body of the request that moto is answering
+        self.incoming: Blob | None = None  # the body of the request being answered
         self.source_digests: Mapping[str, Mapping[str, bytes]] = {}  # of the blob that it copies, by its name
         self._created: set[str] = set()
         self._doomed: set[str] = set()
@@ -218,8 +218,8 @@ class Keys:
         self.setlist(key, [])
 
     def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
-        """The next rows (name, pickled versions) behind `after` whose names begin with the prefix, in order; not those
-        whose newest version is a delete marker."""
+        """The next rows (name, pickled versions) after `after` with the prefix, in order, without those with a delete
+        marker as their newest version."""
         sql = "SELECT name, state FROM s3_object WHERE bucket = ? AND name >= ? AND name < ? AND name > ? AND listed"
         values = (self._bucket, prefix, prefix + LAST, after, limit)
         return self._rows.database.rows(f"{sql} ORDER BY name LIMIT ?", values)

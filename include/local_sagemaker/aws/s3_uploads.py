@@ -48,7 +48,7 @@ def receive(environ: WSGIEnvironment, blobs: Blobs) -> tuple[Blob, WSGIEnvironme
     """The blob with the request's body, and the request without it.
 
     Raises:
-        UploadError: the body is cut short, or is not what its digests say.
+        UploadError: the body is cut short, or does not match its digests.
     """
     headers = {
         name.removeprefix("HTTP_X_AMZ_").replace("_", "-").lower(): value
@@ -116,7 +116,7 @@ def source_digests(environ: WSGIEnvironment, rows: S3Rows) -> Mapping[str, Mappi
 
 
 def _announced(headers: dict[str, str]) -> str:
-    """The algorithm of a client that names none but sends a checksum, in a header or behind the body."""
+    """The algorithm of a client that names none but sends a checksum, in a header or after the body."""
     named = [headers.get("trailer", "").removeprefix("x-amz-checksum-").upper()]
     named += [one for one in _ALGORITHMS if f"checksum-{one.lower()}" in headers]
     return next((one for one in named if one in _ALGORITHMS), "")
@@ -137,7 +137,7 @@ def _verify(blob: Blob, algorithm: str, given: str, md5: str) -> None:
 
 
 class _Body:
-    """A request's body: as it is, or in aws-chunked framing with trailers behind it.
+    """A request's body: plain, or in aws-chunked framing followed by trailers.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
     """

@@ -72,7 +72,7 @@ def _mount_opt_ml(root: str, *, own_proc: bool) -> None:
     if own_proc:
         _mount("proc", "/proc", "proc", 0)
     if not os.path.isdir("/opt/ml"):  # noqa: PTH112
-        # a writable /opt over the real one, whose entries stay where they were
+        # a writable /opt over the real one, with the same entries
         opened = {entry.name: os.open(entry.path, os.O_PATH) for entry in os.scandir("/opt") if entry.is_dir()}
         links = {entry.name: os.readlink(entry.path) for entry in os.scandir("/opt") if entry.is_symlink()}  # noqa: PTH115
         root_file = os.open(root, os.O_PATH)
@@ -100,7 +100,7 @@ def _set_names(spec: Spec) -> None:
 
 
 class _Network:
-    """This process's own network, whose sockets the server asks for."""
+    """This process's own network; the server asks for its sockets."""
 
     def __init__(self, control: int) -> None:
         import fcntl
@@ -115,7 +115,7 @@ class _Network:
             pass
 
     def answer(self) -> bool:
-        """Does what the server asks for; false when told to continue, or when the server has gone."""
+        """Does what the server asks for; false once told to continue, or if the server has gone."""
         import socket
 
         if self.control.recv(1) != b"s":

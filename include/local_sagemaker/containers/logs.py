@@ -28,7 +28,7 @@ def log_file(state: Path, region: str, group: str, stream: str) -> Path:
 
 class LogStream:
     """One stream. `follow` blocks the writing program (its pipe fills) rather than lose or pile up lines. If the role
-    may not write logs, CloudWatch gets none, and the program runs all the same, as on AWS.
+    may not write logs, CloudWatch gets none, and the program still runs, as on AWS.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LogStream:
                     raise
 
     def write(self, text: str) -> None:
-        """Adds lines of the server's own."""
+        """Adds lines from the server itself."""
         self._deliver([(time.time(), line) for line in text.splitlines()])
 
     def follow(self, descriptor: int) -> None:

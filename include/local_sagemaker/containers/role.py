@@ -1,4 +1,4 @@
-"""What SageMaker does as the execution role besides S3 and logs: it pulls the image, uses keys and joins a network.
+"""What SageMaker does as the execution role besides S3 and logs: pull the image, use keys and join a network.
 
 None of it happens on this machine, so only the role's permissions can be missing; they are checked here.
 """
@@ -36,11 +36,11 @@ def check_pull(region: Region, image: str) -> None:
 
 
 def check_keys_and_network(region: Region, *, key: str | None, vpc: Json | None) -> None:
-    """Raises TransferError where the role may not write with the output's KMS key, or join the network."""
+    """Raises TransferError if the role may not write with the output's KMS key, or join the network."""
     wanted = []
     if key:
         arn = key if key.startswith("arn:") else f"arn:aws:kms:{region.name}:{ACCOUNT}:key/{key}"
-        wanted += [("kms:GenerateDataKey", arn), ("kms:Decrypt", arn)]  # the latter to put parts together
+        wanted += [("kms:GenerateDataKey", arn), ("kms:Decrypt", arn)]  # the latter to assemble parts
     if vpc:
         wanted += [(action, f"arn:aws:ec2:{region.name}:{ACCOUNT}:network-interface/*") for action in _INTERFACE]
         wanted += [(f"ec2:Describe{what}", "*") for what in _DESCRIBED]

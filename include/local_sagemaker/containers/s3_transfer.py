@@ -98,7 +98,8 @@ def _nothing_found(uri: str, bucket: str, region: str, role: str) -> str:
 
 
 def _relative(key: str, prefix: str) -> str:
-    """Below the prefix when that names a folder (with or without its slash), else from the prefix's last folder on."""
+    """The path below the prefix if that names a folder (with or without its slash), otherwise from its last folder
+    on."""
     if prefix.endswith("/") or prefix == "":
         return key[len(prefix) :]
     if key.startswith(prefix + "/"):
@@ -178,7 +179,7 @@ def bucket_key(s3: S3Client, bucket: str) -> str | None:
     except ClientError as error:
         if is_passing(error):
             raise
-        return None  # there is no such bucket, or nothing is said of it
+        return None  # there is no such bucket, or it has no setting
     return rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
 
 
@@ -186,7 +187,7 @@ def upload_file(s3: S3Client, file: Path, uri: str) -> None:
     bucket, key = parse_uri(uri)
     try:
         s3.upload_file(str(file), bucket, key, Config=_UPLOADS)
-    except Exception as error:  # boto3 wraps what went wrong in several types, a bare OSError among them
+    except Exception as error:  # boto3 wraps failures in several types, including a bare OSError
         if is_passing(error):
             raise
         raise TransferError(f"Artifact upload failed:{uri}: {error}") from error
@@ -203,7 +204,7 @@ def upload_tree(s3: S3Client, directory: Path, uri: str) -> None:
 
 
 def upload_archive(s3: S3Client, directories: Iterable[Path], uri: str) -> None:
-    """One tar.gz of what the directories hold (several hosts' files lie together, as SageMaker merges them)."""
+    """One tar.gz of the directories' content (several hosts' files are merged, as by SageMaker)."""
     with tempfile.TemporaryFile() as packed:
         # level 1: models compress little, and time to a result counts
         # the header has no time, so that the same files give the same bytes
@@ -228,7 +229,7 @@ def upload_archive(s3: S3Client, directories: Iterable[Path], uri: str) -> None:
 def continuous_uploads(s3: S3Client, places: Iterable[tuple[Path, str]]) -> Iterator[None]:
     """Copies directories to S3 while the block runs, and once more at its end.
 
-    Raises TransferError at the end; where the block fails, its own error stays, with a note.
+    Raises TransferError at the end; if the block fails, its error is raised, with a note.
     """
     uploads = [ContinuousUpload(s3, directory, uri) for directory, uri in places]
     with at_the_end(upload.finish for upload in uploads):

@@ -33,7 +33,7 @@ class UnknownImageError(Exception):
 
 @dataclass(frozen=True)
 class Container:
-    """What to run: `command` holds entry point and arguments, `root` is the directory that becomes /opt/ml.
+    """What to run: `command` is entry point and arguments, `root` is the directory that becomes /opt/ml.
 
     It has `hostname`, and resolves `hosts` (name -> address), if the machine has namespaces. With `own_network` it gets
     its own network if possible (`Sandbox.own_networks`); otherwise it shares the machine's.
@@ -74,7 +74,7 @@ class Process:
         return self._launcher.pid
 
     def when_ended(self, callback: Callable[[], None]) -> None:
-        """Calls back, from another thread, once the process has ended (at once if it has)."""
+        """Calls back from another thread once the process has ended (immediately if it has)."""
         with self._lock:
             if not self.ended.is_set():
                 self._watched.append(callback)
@@ -140,7 +140,7 @@ class Sandbox:
         self.namespaces = self._find_namespaces(settings.sandbox)
         self.own_networks = self._find_networks()
         self._addresses = itertools.count(1)
-        for link in _links().iterdir():  # of a server that was killed
+        for link in _links().iterdir():  # left by a server that was killed
             if not link.exists():
                 link.unlink(missing_ok=True)
 
@@ -149,7 +149,7 @@ class Sandbox:
         return self.namespaces == "none"
 
     def addresses(self, count: int) -> list[str]:
-        """Loopback addresses that no other container has: two jobs may use the same port."""
+        """Loopback addresses that no other container has, so that two jobs may use the same port."""
         numbers = [next(self._addresses) % 2**22 for _ in range(count)]
         return [f"127.{64 + number // 2**16}.{number // 2**8 % 2**8}.{number % 2**8}" for number in numbers]
 
@@ -308,7 +308,7 @@ class Sandbox:
 
 
 def _write_hosts(root: Path, hosts: Mapping[str, str]) -> Path:
-    """The machine's /etc/hosts with the job's own hosts before it."""
+    """The job's hosts, followed by the machine's /etc/hosts."""
     file = root.parent / f"{root.name}-hosts"
     machine = Path("/etc/hosts")
     lines = [f"{address} {name}" for name, address in hosts.items()]
@@ -317,7 +317,7 @@ def _write_hosts(root: Path, hosts: Mapping[str, str]) -> Path:
 
 
 def _ports_of(environment: Mapping[str, str]) -> set[int]:
-    """The ports of this machine that the environment names, the local SageMaker's among them."""
+    """The ports of this machine that the environment names, including the local SageMaker's."""
     found = re.findall(r"(?:127\.0\.0\.1|localhost):(\d{1,5})\b", " ".join(environment.values()))
     return {int(port) for port in found if 0 < int(port) < 2**16}
 
@@ -326,7 +326,7 @@ def _plain_name(directory: Path) -> Path:
     """A link to the directory, as plain as paths in an image are: no library misreads a character of it (MLflow takes a
     "%" in its own path for an interpolation), and programs can have sockets in there (at most 107 bytes)."""
     link = _links() / hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    with contextlib.suppress(FileExistsError):  # its name says where it points
+    with contextlib.suppress(FileExistsError):  # its name encodes its target
         link.symlink_to(directory)
     return link
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 @contextlib.contextmanager
 def at_the_end(steps: Iterable[Callable[[], object]]) -> Iterator[None]:
     """All steps run, whatever the work or another step raises; they are looked up when the work is over. The first
-    error is raised, the work's own before any step's; the others become its notes.
+    error is raised, with the work's before any step's; the others become its notes.
     """
     first: BaseException | None = None
     try:

@@ -69,7 +69,7 @@ class InternalFailure(ServiceError):  # noqa: N818
 
 def is_passing(error: BaseException) -> bool:
     """Whether a fault of this machine may be temporary (no disk, memory or descriptors left, an AWS service that
-    answers 5xx), so that nothing should fail at once because of it."""
+    answers 5xx), so that nothing should fail immediately because of it."""
     if isinstance(error, ClientError):
         return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= InternalFailure.status)
     if isinstance(error, Boto3Error):  # of a transfer; it was raised while the real one was handled

@@ -1,4 +1,5 @@
-"""The account's service quotas: how many instances of a kind may be in use at once, in all and per instance type."""
+"""The account's service quotas: how many instances of a kind may be in use at the same time, in total and per instance
+type."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from include.local_sagemaker.core.errors import ResourceLimitExceeded
 from include.local_sagemaker.core.service import Region
 from include.local_sagemaker.core.store import ENDPOINT, PROCESSING_JOB, TRAINING_JOB, TRANSFORM_JOB, Json, Kind
 
-# the kind of usage -> the resource that uses, and its names in AWS's list of quotas: per instance type, and in all
+# kind of usage -> the resource, and its names in AWS's list of quotas: per instance type, and in total
 _USAGES: dict[str, tuple[Kind, str, str]] = {
     "processing": (PROCESSING_JOB, "processing job", "Number of instances across all processing jobs"),
     "training": (TRAINING_JOB, "training job", "Number of instances across all training jobs"),

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Component(Protocol):
-    """A part of the server that has threads or processes of its own."""
+    """A part of the server with its own threads or processes."""
 
     def start(self) -> None: ...
 
@@ -71,7 +71,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Region:
-    """What an operation is called with: the resources of one region."""
+    """An operation's view of one region's resources."""
 
     service: Service
     name: str
@@ -165,5 +165,5 @@ class Region:
         for listener in self.service.listeners:
             try:
                 listener(self, kind, before, after)
-            except Exception:  # a listener (events) must never fail the job that it hears about
+            except Exception:  # a listener (events) must never fail the job that it is notified about
                 log.exception("telling %s about a change of %s failed", listener, (after or before).get(kind.arn))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from include.local_sagemaker.core.store import PROCESSING_JOB, TRAINING_JOB, TRANSFORM_JOB, Kind
 
 AWS = {"processing": 150.0, "training": 120.0, "transform": 210.0, "endpoint": 300.0, "serverless": 180.0}
-WARM_SECONDS = 10.0  # of a training job on instances that a warm pool has kept
+WARM_SECONDS = 10.0  # of a training job on instances from a warm pool
 _JOBS = {PROCESSING_JOB: "processing", TRAINING_JOB: "training", TRANSFORM_JOB: "transform"}
 
 
@@ -25,7 +25,7 @@ class StartUp:
 
     @classmethod
     def parse(cls, text: str, factor: float = 1.0) -> StartUp:
-        """``aws``, ``processing=150,training=120`` or both, where what comes later counts.
+        """``aws``, ``processing=150,training=120`` or both, where later entries override earlier ones.
 
         Raises:
             ValueError: an unknown word, or a figure that is not a number of seconds from 0 to 3600.

@@ -20,7 +20,7 @@ _LARGEST_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Step:
-    """Send a share (0-1) of the traffic to the new fleet, then watch the alarms for some seconds."""
+    """Send a share (0-1) of the traffic to the new fleet, then watch the alarms for the given seconds."""
 
     share: float
     bake_seconds: float
@@ -28,7 +28,7 @@ class Step:
     capacity: str  # canary or full
 
     def message(self, instances: int) -> str:
-        """The StatusMessage of a variant that bakes."""
+        """The StatusMessage of a baking variant."""
         active = math.ceil(self.share * instances)
         return (
             f"Baking for {self.bake_seconds:g} seconds ({self.wait}) with traffic enabled on {self.capacity} capacity "
@@ -82,7 +82,7 @@ class Plan:
 
 
 def instances_of(*deployments: Json) -> dict[str, int]:
-    """The instances that deployments hold together, by instance type; serverless ones hold none."""
+    """The instances of all deployments together, by instance type; serverless ones have none."""
     found: Counter[str] = Counter()
     for one in deployments:
         for variant in [*one["config"]["ProductionVariants"], *one["config"].get("ShadowProductionVariants", [])]:

@@ -14,7 +14,7 @@ def _create(region: Region, kind: Kind, name: str, body: Json, request: Json) ->
     try:
         taken = f'Cannot create already existing {_CREATED[kind]} "{{arn}}".'
         return region.create(kind, name, body, tags=request.get("Tags", ()), taken=taken)
-    except ResourceInUse as error:  # for these SageMaker answers a taken name with ValidationException
+    except ResourceInUse as error:  # SageMaker answers a taken name of these with ValidationException
         raise ValidationException(error.message) from error
 
 

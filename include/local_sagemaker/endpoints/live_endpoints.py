@@ -68,7 +68,7 @@ class LiveEndpoint:
         return [fleet for fleet, _ in self._routes]
 
     def route(self, *routes: tuple[Fleet, float]) -> None:
-        """Split traffic by these shares from now on."""
+        """From now on, split traffic by these shares."""
         self._routes = list(routes)
         self.recent.note_shift((fleet.config_name, share) for fleet, share in routes)
         self._ready.set()
@@ -233,7 +233,7 @@ class Endpoints:
             self._go_live(endpoint, endpoint.fleets[0], document["_Live"])
 
     def _start_fleet(self, endpoint: LiveEndpoint, deployment: Json) -> Fleet | None:
-        """A new endpoint's fleet whose processes answer; None if they do not, in which case the endpoint has failed."""
+        """A new endpoint's fleet once its processes answer; None if they do not and the endpoint has failed."""
         fleet = self._fleet(endpoint, deployment)
         try:
             fleet.start()
@@ -245,7 +245,7 @@ class Endpoints:
         return fleet
 
     def _stopped_in_start_up(self, endpoint: LiveEndpoint, deployment: Json, *, since: float) -> bool:
-        """Wait for as long as AWS takes to start a fleet; whether the server ends meanwhile."""
+        """Wait as long as AWS takes to start a fleet; whether the server stopped meanwhile."""
         serverless = all("ServerlessConfig" in variant for variant in deployment["config"]["ProductionVariants"])
         seconds = self._service.settings.start_up.of("serverless" if serverless else "endpoint")
         return endpoint.cancelled.wait(max(0.0, since + seconds - self._service.now()))

@@ -1,8 +1,8 @@
 """The metrics that an endpoint publishes to CloudWatch, in namespace AWS/SageMaker per endpoint and variant.
 
-They go straight into moto's store, summed up in slots of a few seconds, so alarms see them at once and a busy endpoint
-does not fill the memory. A slot is written when it begins and when the next one does: if the server dies, the counts of
-a few seconds are lost. AWS's metrics are late and may be incomplete too.
+They go straight into moto's store, summed up in slots of a few seconds, so alarms see them immediately and a busy
+endpoint does not fill the memory. A slot is written when it begins and when the next one does: if the server dies, the
+counts of a few seconds are lost. AWS's metrics are late and may be incomplete too.
 """
 
 import threading

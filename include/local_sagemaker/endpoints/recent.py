@@ -12,7 +12,7 @@ _SHIFTS, _EXCHANGES, _SHOWN_BYTES = 50, 20, 300
 
 @dataclass(frozen=True)
 class Shift:
-    """From this moment, traffic went to these configurations, by share."""
+    """From this moment on, traffic went to these configurations, by share."""
 
     at: float
     shares: dict[str, float]

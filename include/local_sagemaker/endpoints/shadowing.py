@@ -1,4 +1,4 @@
-"""Shadow variants: copies of an endpoint's requests, whose answers go only to metrics and data capture.
+"""Shadow variants get copies of an endpoint's requests; their answers go only to metrics and data capture.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-shadow-deployment.html
 """
@@ -35,7 +35,7 @@ class Shadowing:
         self._places = threading.BoundedSemaphore(_MOST_WAITING)
 
     def copy(self, endpoint: LiveEndpoint, fleet: Fleet, headers: Mapping[str, str], body: bytes) -> None:
-        """Send the request to the fleet's shadow variants that sample it; returns at once."""
+        """Send the request to the fleet's shadow variants that sample it; returns immediately."""
         for variant, share in fleet.sampling.items():
             if random.random() >= share:  # noqa: S311
                 continue

@@ -1,4 +1,4 @@
-"""Running production variants: serving processes behind weights, watched and restarted; what an endpoint routes to."""
+"""Running production variants, to which an endpoint routes: weighted serving processes, watched and restarted."""
 
 import logging
 import random

@@ -42,7 +42,7 @@ def operation_model(name: str) -> OperationModel:
 
 
 def shape(name: str) -> Shape:
-    """The shape that a name has in the model, such as a resource as Search shows it."""
+    """The model's shape with this name, such as a resource in a Search answer."""
     return _service("sagemaker").shape_for(name)
 
 

@@ -65,7 +65,7 @@ class BrowserGuard:
 
 
 def refusal(environ: WSGIEnvironment, allowed_hosts: Collection[str] = ()) -> str | None:
-    """Why this request may come from a page of another origin; None where it does not."""
+    """Why this request may come from a page of another origin; None if it does not."""
     host = environ.get("HTTP_HOST", "")
     if not is_allowed_host(host, allowed_hosts):
         return (
@@ -123,7 +123,7 @@ def _is_navigation(environ: WSGIEnvironment) -> bool:
 
 
 def _is_presigned(environ: WSGIEnvironment) -> bool:
-    """Whether it is a link to an object of S3 such as `aws s3 presign` makes, and no operation in disguise.
+    """Whether it is a link to an S3 object, as `aws s3 presign` makes, and not an operation in disguise.
 
     Sec-Fetch-Site is "none" for an address that a person entered, and stays so where it redirects here.
     """

@@ -25,7 +25,7 @@ def parse(text: str) -> dict[str, float]:
 
 
 class Rates:
-    """A token bucket for each operation and region; it holds a second's calls, and one at least."""
+    """A token bucket for each operation and region; it holds a second's calls, at least one."""
 
     def __init__(self, rates: Mapping[str, float], now: Callable[[], float] = time.monotonic) -> None:
         self._rates, self._now = rates, now

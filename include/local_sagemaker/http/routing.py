@@ -41,8 +41,8 @@ _ROUTES: list[_Route] = []
 def operation(name: str) -> Callable[[Operation], Operation]:
     """Registers `f(region, request) -> response or None` for one operation of the API.
 
-    The request has been validated; the response may hold more than the operation's output has (a stored document,
-    say): what the API does not know is left out.
+    The request has been validated; the response may have more than the operation's output (it may be a stored
+    document): fields unknown to the API are dropped.
     """
     api_model.operation_model(name)  # a misspelt name fails at import
 
@@ -69,7 +69,7 @@ def operation_names() -> list[str]:
 
 
 def scope(environ: WSGIEnvironment) -> tuple[str, str]:
-    """(region, service) from the credential scope of a request, or ("us-east-1", "") where it is unsigned."""
+    """(region, service) from the credential scope of a request, or ("us-east-1", "") if it is unsigned."""
     match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return (match["region"], match["service"]) if match else ("us-east-1", "")
 
@@ -81,7 +81,7 @@ def find_operation(name: str) -> Operation:
 
 
 def find_route(method: str, path: str, signed_for: str) -> tuple[Handler, re.Match[str]] | None:
-    """What answers this request, and the groups of its path; None where another AWS service does."""
+    """The handler of this request, and the groups of its path; None if another AWS service answers it."""
     for candidate in _ROUTES:
         if candidate.method == method and candidate.signed_for in {None, signed_for}:
             match = candidate.path.fullmatch(path)

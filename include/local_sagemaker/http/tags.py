@@ -1,4 +1,4 @@
-"""AddTags, ListTags and DeleteTags, for every resource alike."""
+"""AddTags, ListTags and DeleteTags, for all resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request asks IAM for: its actions, with their resources and what conditions may ask about."""
+"""What a request asks IAM for: its actions, with their resources and condition keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from wsgiref.types import WSGIEnvironment
 from include.local_sagemaker.core.store import ACCOUNT, Json
 from include.local_sagemaker.iam.policies import Action, Context
 
-_PREFIXES = {
-    "monitoring": "cloudwatch"
-}  # IAM's name of a service, where it is not the one that requests are signed for
+_PREFIXES = {"monitoring": "cloudwatch"}  # IAM's name of a service, if it differs from the signing name
 _SAGEMAKER_ARNS = {
     "ProcessingJob": "processing-job",
     "TrainingJob": "training-job",
@@ -27,7 +25,7 @@ _SAGEMAKER_ARNS = {
     "ModelPackageGroup": "model-package-group",
 }
 _ROLES = ("RoleArn", "ExecutionRoleArn")
-# asked of the configuration as well as of the endpoint
+# required on both the configuration and the endpoint
 _OF_CONFIGURATIONS = ("CreateEndpoint", "UpdateEndpoint")
 # what follows "Resource" in this service's ARNs, by the parameter that names it
 _NAMED_BY = {

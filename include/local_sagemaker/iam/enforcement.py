@@ -44,7 +44,7 @@ class Enforced:
     """Roles may do what their policies allow."""
 
     def __init__(self, state: Path, store: Store, key_of: Callable[[str], str | None]) -> None:
-        """`key_of(bucket)`: the ARN of the KMS key that the bucket encrypts with, if it does."""
+        """`key_of(bucket)`: the ARN of the bucket's KMS key, if it has one."""
         self._key_of = key_of
         self._denials = state / "denied.jsonl"
         self._store = store
@@ -147,7 +147,7 @@ def _iam() -> Any:
 
 
 def policies_of(role: str) -> list[Policy]:
-    """Inline and attached ones. Empty for a role that does not exist."""
+    """Inline and attached policies. Empty for a role that does not exist."""
     backend = _iam()
     if not any(one.name == role for one in backend.roles.values()):
         return []
@@ -158,7 +158,7 @@ def policies_of(role: str) -> list[Policy]:
 
 
 def _body(environ: WSGIEnvironment) -> bytes:
-    """The request's body, which can still be read afterwards."""
+    """The request's body; it can still be read afterwards."""
     stream = environ["wsgi.input"]
     body: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)

@@ -2,7 +2,7 @@
 
 moto's evaluation lacks conditions and knows only S3's resources: it could not prove least privilege. This one lacks
 what the roles of this repository do not use: NotAction, NotResource, boundaries, and policies of organisations. A
-statement that uses one of them, or an unknown condition operator, is an error and never a silent yes.
+statement that uses one of them, or an unknown condition operator, is an error, never silently allowed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Policy(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Action:
-    """One action on one resource ("*" where the action takes none), and what conditions may ask about."""
+    """One action on one resource ("*" where the action takes none), and the values of condition keys."""
 
     name: str
     resource: str = "*"
@@ -47,7 +47,7 @@ class PolicyError(ValueError):
 
 
 def is_allowed(policies: Iterable[Policy], action: Action) -> bool:
-    """Whether some statement allows it and none denies it.
+    """Whether a statement allows it and none denies it.
 
     Raises:
         PolicyError: a statement about this action cannot be decided.
@@ -56,7 +56,7 @@ def is_allowed(policies: Iterable[Policy], action: Action) -> bool:
 
 
 def decision(policies: Iterable[Policy], action: Action) -> Decision:
-    """As IAM's simulation puts it.
+    """The decision in the terms of IAM's simulation.
 
     Raises:
         PolicyError: a statement about this action cannot be decided.

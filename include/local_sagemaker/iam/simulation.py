@@ -1,4 +1,5 @@
-"""A call that moto lacks: the SageMaker SDK 3.x makes it before it starts a job, and ``make aws-check`` asks it."""
+"""An operation that moto lacks: the SageMaker SDK 3.x calls it before it starts a job, and so does ``make
+aws-check``."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from include.local_sagemaker.iam.policies import Action, decision
 
 
 def _simulate_principal_policy(self: IamResponse) -> ActionResult:
-    """SimulatePrincipalPolicy. Without resources, and for a role without policies, everything is allowed: this machine
-    answers those calls too."""
+    """SimulatePrincipalPolicy. Without resources, and for a role without policies, everything is allowed, as this
+    machine allows it too."""
     asked = self._get_params()
     policies = policies_of(asked["PolicySourceArn"].rpartition("/")[2]) if asked.get("ResourceArns") else []
     context = {one["ContextKeyName"].lower(): one["ContextKeyValues"] for one in asked.get("ContextEntries", [])}
@@ -28,6 +29,6 @@ def _simulate_principal_policy(self: IamResponse) -> ActionResult:
 
 
 def complete() -> None:
-    """Adds the operation to moto's; a later moto that has it keeps its own."""
+    """Adds the operation to moto, unless a later moto has it."""
     if not hasattr(IamResponse, "simulate_principal_policy"):
         IamResponse.simulate_principal_policy = _simulate_principal_policy  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The job queue: jobs run in the order in which their instances are up, at most N at a time; jobs that ran when the
+"""The job queue: jobs run in the order in which their instances are ready, at most N at a time; jobs that ran when the
 server died start over.
 
 A kind of job registers `@runner(TRAINING_JOB)`: a function that takes a Job through all its states, in a thread of the
@@ -45,7 +45,7 @@ class ServerStoppingError(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """A job that is queued or runs."""
+    """A queued or running job."""
 
     region: Region
     kind: Kind
@@ -70,7 +70,7 @@ class Job:
         self.region.update(self.kind, self.name, changes)
 
     def ready_at(self) -> float:
-        """When its instances are up. A job that ran before starts over at once."""
+        """When its instances are ready. A job that ran before starts over immediately."""
         document = self.document()
         seconds = document.get("_StartUp", self.region.settings.start_up.of_job(self.kind))
         return 0.0 if self.restarted or self.stop_requested.is_set() else document["CreationTime"] + float(seconds)
@@ -120,7 +120,7 @@ class Job:
                 return "server stops"
             codes = [process.exit_code for process in processes if process.ended.is_set()]
             if len(codes) == len(processes) or any(codes):
-                # the job's own end counts, even if a stop came at the same moment
+                # the job's end counts, even if a stop came at the same moment
                 return "ended"
             if self.stop_requested.is_set():
                 return "stopped"
@@ -177,7 +177,7 @@ def _stop_all(processes: Sequence[Process], grace_seconds: float) -> None:
 def _wait_until_gone(pid: int, created: float, patience: float = 10.0) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        if abs(process.create_time() - created) < 1.0:  # otherwise the number belongs to another process by now
+        if abs(process.create_time() - created) < 1.0:  # otherwise the id may belong to another process
             try:
                 process.wait(patience)
             except psutil.TimeoutExpired:
@@ -231,7 +231,7 @@ class JobQueue:
             worker.start()
 
     def stop(self) -> None:
-        """Kills what runs; the jobs stay in progress and start over with the next server."""
+        """Kill running jobs; they stay in progress and start over with the next server."""
         with self._condition:
             self._stopping = True
             for job in self._known.values():
@@ -245,7 +245,7 @@ class JobQueue:
         self._add(Job(region, kind, name))
 
     def request_stop(self, region: Region, kind: Kind, name: str) -> None:
-        """Stops a running job; one that is still starting up or waiting ends at once."""
+        """Stop a running job; one that is still starting up or waiting ends immediately."""
         with self._condition:
             job = self._known.get((region.name, kind.label, name))
             if job is None:
@@ -336,7 +336,7 @@ def stop_job(
 ) -> None:
     """The Stop operation of a kind of job; `entering` gives what else the document gets with the status Stopping.
 
-    Raises ValidationException: with `absent` where there is no such job, or because the job is over.
+    Raises ValidationException: with `absent` if there is no such job, or because the job is over.
     """
     status = region.get(kind, name, absent)[kind.status]
 

@@ -205,7 +205,7 @@ def _write_config(directory: Path, document: Json, hosts: list[str], host: str) 
 
 
 def _exit_message(root: Path) -> Json:
-    """What the program wrote to /opt/ml/output/message, as the ExitMessage."""
+    """The ExitMessage: what the program wrote to /opt/ml/output/message."""
     file = root / "output/message"
     if not file.is_file():
         return {}

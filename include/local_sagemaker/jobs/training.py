@@ -107,7 +107,7 @@ def list_training_jobs(region: Region, request: Json) -> Json:
 
 
 def _enter(transitions: list[Json], status: str, message: str | None = None, **more: object) -> Json:
-    """The changes that move a training job to a secondary status. A terminal one begins and ends at once."""
+    """The changes that move a training job to a secondary status. A terminal one begins and ends at the same time."""
     now = time.time()
     past = [{**entry, "EndTime": entry.get("EndTime", now)} for entry in transitions]
     entry = {"Status": status, "StartTime": now, "StatusMessage": message or _MESSAGES[status]}

@@ -12,7 +12,7 @@ from include.local_sagemaker.jobs import warm_pools
 
 DEFAULT_MAX_RUNTIME = 86400
 LONGEST_MAX_RUNTIME = 28 * 86400
-# families with local disks, which get no other volume: p4d, g5, trn1, m5d, c6gd, ...
+# families with local disks, which need no volume: p4d, g5, trn1, m5d, c6gd, ...
 _HAS_DISKS = regex.compile(r"ml\.(p4de?|p[5-9][\w-]*|g4dn|g[5-9]\w*|gr\d|trn\d\w*|[a-z]+\d+[a-z]*d[a-z]*)\.")
 
 
@@ -41,10 +41,10 @@ def check_training(request: Json) -> None:
 
 
 def check_resources(resources: Json) -> None:
-    """Of a training job, or of what a tuning job gives each of its own.
+    """Check a training job's resources, or those that a tuning job gives each training job.
 
     Raises:
-        ValidationException: no instances, or no volume for those that have no disks of their own.
+        ValidationException: no instances, or no volume for instances without local disks.
     """
     groups = resources.get("InstanceGroups") or resources.get("InstanceConfigs") or [resources]
     for group in groups:

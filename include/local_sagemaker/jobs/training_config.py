@@ -10,8 +10,8 @@ from include.local_sagemaker.core.store import Json
 
 
 def toolkit_variables(document: Json) -> dict[str, str]:
-    """What SageMaker's training toolkit would set. A plain container does not get these; where there is no private
-    /opt/ml they tell a program where its directories are."""
+    """What SageMaker's training toolkit would set. A plain container does not get these; without a private /opt/ml they
+    tell a program where its directories are."""
     channels = {
         f"SM_CHANNEL_{channel['ChannelName'].upper()}": f"/opt/ml/input/data/{channel['ChannelName']}"
         for channel in document.get("InputDataConfig", ())

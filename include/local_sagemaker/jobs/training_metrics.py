@@ -23,7 +23,7 @@ class Metrics:
     """`read` takes the log's lines; safe as long as one thread reads."""
 
     def __init__(self, job: Job, definitions: Iterable[Json], told: str | None = None) -> None:
-        """`told`: the metric that a tuning job looks at while the training job runs."""
+        """`told`: the metric that a tuning job watches during the training job."""
         self._job = job
         self._told = told
         self._definitions = [(item["Name"], regex.compile(item["Regex"])) for item in definitions]

@@ -80,7 +80,7 @@ class Limits:
 
 @dataclass
 class Work:
-    """One request and what it belongs to; no records: the end of an object."""
+    """One request and the object it belongs to; no records mark the end of an object."""
 
     item: S3Object
     records: list[bytes]
@@ -142,7 +142,7 @@ def _transform(job: Job, servers: list[ModelServer], stream: LogStream, data_log
             for number, server in enumerate(servers)
         ]
         _wait(job, servers, running)
-    # of several errors, the cause, not the interruption that it was for the other instances
+    # of several errors, raise the cause, not the interruptions of the other instances
     troubles = [trouble for one in running if (trouble := one.exception())]
     for trouble in sorted(troubles, key=lambda trouble: isinstance(trouble, InterruptedTransformError)):
         raise trouble

@@ -1,4 +1,4 @@
-"""Runs tuning jobs: starts training jobs for points of the search space, as many at once as allowed, and evaluates
+"""Runs tuning jobs: starts training jobs for points of the search space, as many in parallel as allowed, and evaluates
 them.
 
 Each tuning job has its own thread, since its training jobs wait in the same queue as all others.
@@ -32,19 +32,19 @@ def definitions_of(tuning: Json) -> list[Json]:
 
 
 def ranges_of(tuning: Json, definition: Json) -> Json:
-    """The ranges to search: the definition's own, else the tuning job's."""
+    """The ranges to search: the definition's, or else the tuning job's."""
     common = tuning["HyperParameterTuningJobConfig"].get("ParameterRanges", {})
     return cast("Json", definition.get("HyperParameterRanges", common))
 
 
 def objective_of(tuning: Json, definition: Json) -> Json | None:
-    """The objective: the definition's own, else the tuning job's."""
+    """The objective: the definition's, or else the tuning job's."""
     common = tuning["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
     return cast("Json | None", definition.get("TuningObjective", common))
 
 
 def resources_of(definition: Json) -> Json:
-    """The ResourceConfig of a definition's training jobs; of several instance configurations the first is taken."""
+    """The ResourceConfig of a definition's training jobs; the first of several instance configurations."""
     if "ResourceConfig" in definition:
         return cast("Json", definition["ResourceConfig"])
     resources = definition["HyperParameterTuningResourceConfig"]
@@ -54,7 +54,7 @@ def resources_of(definition: Json) -> Json:
 
 
 def training_job_summaries(region: Region, tuning: Json) -> list[Json]:
-    """HyperParameterTrainingJobSummary of every training job so far, in the order of their creation."""
+    """HyperParameterTrainingJobSummary of every training job so far, in order of creation."""
     found = [(child, region.find(TRAINING_JOB, child["name"])) for child in tuning["_Children"]]
     return [_summary(tuning, child, job) for child, job in found if job]
 
@@ -90,7 +90,7 @@ def _objective_status(job: Json, values: list[float]) -> str:
 
 
 class Tunings:
-    """A component of the server: the threads of the tuning jobs that run."""
+    """A component of the server: the threads of running tuning jobs."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -123,7 +123,7 @@ class Tunings:
     def _run(self, region: Region, name: str) -> None:
         try:
             TuningRun(region, name, self._stopping).run()
-        except ServiceError as error:  # a definition that yields no valid training job
+        except ServiceError as error:  # a definition that gives no valid training job
             changes = {"HyperParameterTuningJobStatus": "Failed", "FailureReason": f"ClientError: {error.message}"}
             region.update(TUNING_JOB, name, changes, when=ACTIVE)
         except Exception as error:
@@ -196,7 +196,7 @@ class TuningRun:
         digest = hashlib.sha256(f"{tuning['HyperParameterTuningJobArn']}{tuning['CreationTime']}{number}".encode())
         name = f"{self._name}-{number + 1:03d}-{digest.hexdigest()[:8]}"
         child = {"name": name, "definition": which, "point": point}
-        # recorded first, so that a crash in between loses no point and starts none twice
+        # recorded first, so that a crash in between neither loses a point nor starts one twice
         self._region.update(TUNING_JOB, self._name, lambda now: {"_Children": [*now["_Children"], child]})
         self._create(tuning, child)
 
@@ -214,7 +214,8 @@ class TuningRun:
                     log.info("training job %s ended before it could be stopped", one["TrainingJobName"])
 
     def _hopeless(self, tuning: Json, summaries: list[Json]) -> list[Json]:
-        """Running jobs that are worse than earlier ones were at the same time; each definition is a separate search."""
+        """Running jobs that are worse than earlier ones were at the same point; each definition is a separate
+        search."""
         found = []
         jobs = {one["TrainingJobName"]: self._region.find(TRAINING_JOB, one["TrainingJobName"]) for one in summaries}
         which = {child["name"]: child["definition"] for child in tuning["_Children"]}
@@ -311,7 +312,7 @@ def _trials(tuning: Json) -> list[tuple[int, Point]]:
     definitions = definitions_of(tuning)
     if config["Strategy"] == "Grid":
         return [(i, point) for i, one in enumerate(definitions) for point in grid(ranges_of(tuning, one))]
-    # without a seed from the user, the job's creation time is the seed: another job, another search
+    # without a seed from the user, the job's creation time is the seed, so that jobs differ
     seed = config.get("RandomSeed", int(tuning["CreationTime"] * 1000))
     count = config["ResourceLimits"]["MaxNumberOfTrainingJobs"]
     points = [random_points(ranges_of(tuning, one), seed, math.ceil(count / len(definitions))) for one in definitions]
@@ -353,7 +354,7 @@ def _training_job_request(tuning: Json, child: Json) -> Json:
 
 
 def _best(summaries: list[Json]) -> Json | None:
-    """The training job with the best objective; of equals, the earliest."""
+    """The training job with the best objective; ties go to the earliest."""
     best: Json | None = None
     for one in summaries:
         if "FinalHyperParameterTuningJobObjectiveMetric" in one:

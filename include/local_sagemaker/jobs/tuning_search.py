@@ -73,7 +73,7 @@ def grid(ranges: Ranges) -> list[Point]:
 
 
 def random_points(ranges: Ranges, seed: int, count: int) -> list[Point]:
-    """The first ``count`` points of the random search with this seed; repeats only where the space is exhausted."""
+    """The first ``count`` points of the random search with this seed; repeats only once the space is exhausted."""
     points: list[Point] = []
     tried: set[tuple[str, ...]] = set()
     for number in range(count):

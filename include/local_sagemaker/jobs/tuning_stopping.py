@@ -12,7 +12,7 @@ def is_hopeless(values: Sequence[float], before: Sequence[Sequence[float]], *, m
     up to the same epoch.
 
     Args:
-        values: the objective that the job has printed, an epoch each.
+        values: the objective that the job has printed, by epoch.
         before: the same of each job that has completed.
     """
     means = [fmean(one[: len(values)]) for one in before if one and values]

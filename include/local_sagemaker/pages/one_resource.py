@@ -33,7 +33,7 @@ def show(service: Service, request: Request, word: str, name: str) -> Response:
 
 
 def find(service: Service, one: PageKind, name: str, region: str | None) -> tuple[str, Json] | None:
-    """(region, document), the newest of that name where several regions have one."""
+    """(region, document); the newest of that name if several regions have one."""
     matches = [
         (there, document)
         for there, document in service.store.all(one.kind)
@@ -63,7 +63,7 @@ def facts(region: Region, one: PageKind, document: Json) -> Json:
 
 
 def places(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Everything in S3 that a description names, and as what."""
+    """Everything in S3 that a description names, and its role there."""
     if isinstance(value, dict):
         own = next((str(value[key]) for key in value if key in ("InputName", "OutputName", "ChannelName")), name)
         for key, inner in value.items():

@@ -55,7 +55,7 @@ def preview(key: str, body: Body, size: int) -> Preview:
         try:
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except ValueError:
-            return Preview(whole, text=text)  # shown as it is: the reader wants to see what is wrong with it
+            return Preview(whole, text=text)  # shown unchanged, so that the reader sees what is wrong with it
     return Preview(whole, text=text)
 
 

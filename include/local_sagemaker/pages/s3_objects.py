@@ -1,4 +1,4 @@
-"""The local S3 in a browser: buckets, folders, objects as they are, and previews of tables and JSON.
+"""The local S3 in a browser: buckets, folders, raw objects, and previews of tables and JSON.
 
 Unsigned requests for an object itself are refused, as AWS refuses them; so these pages have their own addresses.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 2**20
 _KEYS = 200  # of a folder's page
-# what a job wrote is shown, but may not run scripts or reach anything
+# a job's files are shown, but may not run scripts or load anything
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; sandbox"
 
 
@@ -57,7 +57,7 @@ def _s3(service: Service, request: Request) -> S3Client:
 
 
 def _folder(s3: S3Client, bucket: str, prefix: str, after: str) -> Response:
-    """One page of a folder; ``after`` is the token that the page before gave."""
+    """One page of a folder; ``after`` is the previous page's token."""
     asked: ListObjectsV2RequestTypeDef = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": _KEYS}
     if after:
         asked["ContinuationToken"] = after

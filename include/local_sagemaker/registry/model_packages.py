@@ -29,7 +29,7 @@ def _by_name_or_arn(region: Region, kind: Kind, name: str) -> Json:
 
 
 def as_described(package: Json) -> Json:
-    """A package as the API shows it: a versioned one has no name of its own."""
+    """A package as the API shows it: a versioned one has no name."""
     versioned = "ModelPackageGroupName" in package
     return {key: value for key, value in package.items() if not (versioned and key == "ModelPackageName")}
 

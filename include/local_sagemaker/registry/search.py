@@ -83,7 +83,7 @@ def _matches(document: Json, expression: Json) -> bool:
 
 
 def _nested(document: Json, nested: Json) -> bool:
-    """Whether one object of a list meets all filters. Their names may repeat the list's, as AWS writes them."""
+    """Whether one object of a list meets all filters. Their names may include the list's, as in AWS's examples."""
     name = nested["NestedPropertyName"]
     filters = [{**one, "Name": one["Name"].removeprefix(f"{name}.")} for one in nested["Filters"]]
     return any(all(_holds(item, one) for one in filters) for item in _objects(document, name.split(".")))
@@ -127,7 +127,7 @@ def _compared(word: str, value: Value, wanted: str) -> bool:
 
 
 def _as_number(text: str) -> float | None:
-    """A number, or a moment as the epoch seconds in which documents keep it."""
+    """A number, or a moment as epoch seconds, as in documents."""
     for read in (float, lambda moment: datetime.fromisoformat(moment).timestamp()):
         try:
             return read(text)

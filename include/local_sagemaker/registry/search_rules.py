@@ -23,7 +23,8 @@ _OF_NUMBERS = ("integer", "long", "float", "double", "timestamp", "boolean")
 
 
 def check_expression(kind: Kind, expression: Json) -> None:
-    """Raises ValidationException: it is empty, too large, or compares what cannot be compared that way."""
+    """Raises ValidationException: it is empty, too large, or uses an operator that the property's type does not
+    allow."""
     conditions = list(_conditions(expression, 1))
     if len(conditions) > MOST_CONDITIONS:
         raise ValidationException(f"SearchExpression has {len(conditions)} conditions; {MOST_CONDITIONS} are allowed.")
@@ -35,7 +36,7 @@ def check_expression(kind: Kind, expression: Json) -> None:
 
 
 def _conditions(expression: Json, depth: int) -> Iterator[tuple[str, Json]]:
-    """Every filter with its property's whole name."""
+    """Every filter with its property's full name."""
     if depth > DEEPEST:
         raise ValidationException(f"SearchExpression is nested more than {DEEPEST} levels deep.")
     if not any(expression.get(key) for key in ("Filters", "NestedFilters", "SubExpressions")):
