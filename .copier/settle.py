@@ -22,7 +22,7 @@ def settle(root: Path, answers: dict[str, Any]) -> None:
             ("region", answers["region"]),
             ("  AlertEmail", answers["alert_email"]),
         ):
-            text = re.sub(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
+            text = re.sub(rf"^{key}: .*$", lambda _, line=f"{key}: {value}": line, text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")
     gone = [name for name in EXAMPLES if name not in answers["models"]]
     for file in (root / "docs" / "reference" / "dags.md", root / "README.md"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import inspect
 import os
 import re
@@ -34,14 +35,18 @@ _left_out: list[str] = []
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """A file with constants that name the model is left out entirely."""
-    if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
-        return None
-    lines = collection_path.read_text(encoding="utf-8").splitlines()
-    if not any(GONE.search(line) for line in lines if re.match(r"[A-Z_]+ = |from ", line)):
+    if collection_path.suffix != ".py" or collection_path.name == "conftest.py" or not names_gone(collection_path):
         return None
     _left_out.append(str(collection_path.relative_to(ROOT)))
     return True
+
+
+@functools.cache
+def names_gone(path: Path) -> bool:
+    """Whether constants of a file name a missing model, or those of a test file that it imports from."""
+    lines = [one for one in path.read_text(encoding="utf-8").splitlines() if re.match(r"[A-Z_, ]+ = |from ", one)]
+    imported = [ROOT / f"{one.split()[1].replace('.', '/')}.py" for one in lines if one.startswith("from tests.")]
+    return any(GONE.search(one) for one in lines) or any(names_gone(one) for one in imported if one.is_file())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -8,26 +8,18 @@ from typing import Any
 
 import pytest
 
-from include.models.config import ModelConfig, load_model
-from include.platform.environment import EXAMPLE, MlEnvironment
-from include.platform.storage import daily_partition, production_history, split_uri
+from include.platform.environment import EXAMPLE
+from include.platform.storage import production_history, split_uri
 from include.registry.history import Entry, History, promote
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3, registered_versions
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
-MODEL, GROUP = load_model("tabular_classifier"), "tabular-classifier"
-BUCKET = MlEnvironment.model_validate_json(EXAMPLE).bucket
-DAYS_THERE = ["2026-01-05", "2026-01-06", "2026-01-07"]
-
-
-def raw_key(day: str, model: ModelConfig = MODEL) -> str:
-    """The key of the day's only file."""
-    return f"{daily_partition(model.name, day)}{model.data.tables[model.daily_scoring.tables[0]].file}"
-
 
 @pytest.fixture(scope="module")
 def registry(local_aws: LocalSageMaker) -> Iterator[Any]:
+    from tests.include.score.tabular_classifier_days import GROUP  # a copy of the repository may not have the model
+
     with registered_versions(local_aws, GROUP, 1) as sagemaker:
         yield sagemaker
 
@@ -35,6 +27,8 @@ def registry(local_aws: LocalSageMaker) -> Iterator[Any]:
 @pytest.fixture
 def in_production(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
     """Three days of raw data, and version 1 in production."""
+    from tests.include.score.tabular_classifier_days import BUCKET, DAYS_THERE, GROUP, MODEL, raw_key
+
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     answer_from(monkeypatch, s3=ml_bucket, sagemaker=registry)
     entry = Entry(

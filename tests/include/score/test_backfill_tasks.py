@@ -18,7 +18,7 @@ from include.platform.storage import scores_manifest, split_uri
 from include.score import backfill_tasks as tasks
 from include.score import tasks as score
 from tests.include.local_aws import LocalS3
-from tests.include.score.conftest import BUCKET, DAYS_THERE, MODEL, raw_key
+from tests.include.score.tabular_classifier_days import BUCKET, DAYS_THERE, MODEL, raw_key
 
 RUN = Run(BUCKET, "backfill", "manual__1")
 

@@ -16,7 +16,7 @@ from include.score.challenger import choose_challenger
 from tests.include.fake_clients import answer_from
 from tests.include.local_aws import LocalS3, registered_versions
 from tests.include.local_sagemaker.local_server import LocalSageMaker
-from tests.include.score.conftest import GROUP, MODEL
+from tests.include.score.tabular_classifier_days import GROUP, MODEL
 from tests.include.score.test_tasks import DAY, VERDICT, context, folder, job, stage
 
 WITH = MODEL.model_copy(update={"challenger": True})

@@ -21,7 +21,7 @@ from include.score.file_plan import FileRef
 from include.score.file_tasks import FileRefusedError
 from sagemaker_jobs.arrivals import ObjectArrivalTrigger
 from tests.include.local_aws import LocalS3
-from tests.include.score.conftest import BUCKET, MODEL
+from tests.include.score.tabular_classifier_days import BUCKET, MODEL
 
 KEY, FILE = f"inbox/{MODEL.name}/rows.csv", "rows.csv"
 ARRIVALS = Asset("inbox")

@@ -19,7 +19,7 @@ from include.platform.storage import scores_manifest, split_uri
 from include.registry.versions import RegisteredVersion
 from include.score import tasks
 from tests.include.local_aws import LocalS3
-from tests.include.score.conftest import DAYS_THERE, MODEL, raw_key
+from tests.include.score.tabular_classifier_days import DAYS_THERE, MODEL, raw_key
 
 DAY = DAYS_THERE[0]
 ENVIRONMENT = MlEnvironment.model_validate_json(EXAMPLE)
