@@ -67,6 +67,10 @@ def test_a_repository_is_made_changed_and_updated(template: Path, tmp_path: Path
     assert "name: acme-prod" in prod
     assert "region: us-east-1" in prod
     assert not (mine / "include/ops/mwaa/environments/staging.yaml").exists()
+    workflows = {path.stem: path.read_text() for path in (mine / ".github/workflows").glob("*.yaml")}
+    assert "  prod:\n    needs: [image, dev]\n" in workflows["deploy-dags"]
+    assert "  staging:" not in workflows["deploy-dags"]
+    assert "options: [dev, prod]" in workflows["deploy-infra"]
     assert not (mine / "include/models/electricity").exists()
     assert "electricity" not in (mine / "docs/reference/dags.md").read_text()
     run("git", "init", "-q", cwd=mine)

@@ -23,6 +23,7 @@ import yaml
 
 from include.ops.local_stack.settings import ROOT
 from include.ops.mwaa.image import image_tag
+from include.ops.mwaa.target import load_target
 from tests.compose.prove import copy_checkout
 
 FOLDER = ROOT / ".github" / "workflows"
@@ -187,7 +188,7 @@ def test_the_image_is_built_without_credentials_and_published_by_another_job(run
     assert (runner.checkout / "image" / "sbom.cdx.json").exists()
     take(runner, "image", "attest", context_of("dev", runner))
     take(runner, "deploy-environment", "deploy", context_of("dev", runner), "make deploy", "setup.sh")
-    repository = f"{REGISTRY}/ml-dev-jobs:{image_tag()}"
+    repository = f"{REGISTRY}/{load_target('dev').name}-jobs:{image_tag()}"
     assert [call for call in runner.called if call.startswith("docker push")] == [f"docker push {repository} "]
     assert any(call.startswith("gh attestation verify image/image.tar") for call in runner.called)
     (runner.folder / "notes").unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +32,8 @@ from tests.include.published import manifest
 
 BUCKET = "my-ml-bucket"
 DRIFT = "drift without harm"
-TODAY = datetime.now(UTC).date()
+NOW = datetime.now(UTC)
+TODAY = NOW.date()
 DAY, BEFORE = ((TODAY - timedelta(days=back)).isoformat() for back in (1, 2))
 MODEL = load_model("tabular_classifier").model_copy(
     update={"monitoring": Monitoring(window_days=3, min_rows=100, retrain="on_drift")}
@@ -84,12 +85,21 @@ class Watched:
         return self.s3.objects[split_uri(uri)[1]].decode()
 
 
+class Clock(datetime):
+    """It stands at NOW: midnight during the tests makes no day late."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return NOW.astimezone(tz)
+
+
 @pytest.fixture
 def watched(ml_bucket: LocalS3, registry: Any, monkeypatch: pytest.MonkeyPatch) -> Watched:
     made = Watched(ml_bucket)
 
     monkeypatch.setenv("AIRFLOW_VAR_ML_ENVIRONMENT", EXAMPLE)
     monkeypatch.setenv("AIRFLOW_ENV_NAME", "ml-dev")
+    monkeypatch.setattr(monitor, "datetime", Clock)
     cloudwatch = SimpleNamespace(put_metric_data=lambda **given: made.metrics.append(given))
     answer_from(monkeypatch, s3=made.s3, sagemaker=registry, cloudwatch=cloudwatch)
     monkeypatch.setattr(monitor, "file_page", lambda uri, client: f"https://pages/{uri}")

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -426,7 +426,7 @@ def test_each_button_says_what_it_costs(client: TestClient, s3: FakeS3) -> None:
         "c": {**job, "run_id": "2", "usd": 0.25},
         "d": {**job, "run_id": "2", "usd": 9, "dag_id": "score_pumps"},
     }
-    s3.objects[f"production/pumps/costs/{date.today():%Y-%m}.json"] = json.dumps(jobs).encode()  # noqa: DTZ011
+    s3.objects[f"production/pumps/costs/{datetime.now(UTC):%Y-%m}.json"] = json.dumps(jobs).encode()
     served = {"stage": "production", "endpoint": "pumps-production", "instance_type": "ml.m5.large", "instances": 2}
     times = {"most": 2, "memory_mb": 0, "began": "2026-11-01T00:00:00+00:00", "ended": None}
     s3.objects["index/pumps.json"] = json.dumps(index(served=[served | times])).encode()

@@ -14,7 +14,7 @@ from sagemaker_jobs.hosting import content_name, delete_endpoint, ensure_endpoin
 
 from .conftest import Answers
 
-OLD, NEW = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC) - timedelta(minutes=50)
+OLD, NEW = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC)
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012"
 
 

@@ -67,12 +67,10 @@ def test_no_processor_is_used_meanwhile(slow: Hosting) -> None:
 def test_a_job_is_stopped_while_it_starts(slow: Hosting) -> None:
     name = slow.name("stopped")
     slow.sagemaker.create_training_job(**training(name, ["true"]))
-    before = time.monotonic()
     slow.sagemaker.stop_training_job(TrainingJobName=name)
     job = finished_training(slow.sagemaker, name)
     assert job["TrainingJobStatus"] == "Stopped"
     assert "TrainingStartTime" not in job
-    assert time.monotonic() - before < 2
 
 
 def test_a_transform_takes_its_time(slow: Hosting) -> None:
