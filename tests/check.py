@@ -64,7 +64,7 @@ def group_of(test: Path) -> Group | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--since", default="main", help="a commit or branch; main where none is given")
+    parser.add_argument("--since", default="main", help="a commit or branch; default: main")
     files = changed(parser.parse_args().since)
     python = [str(path) for path in files if path.suffix == ".py"]
     if not python:

@@ -49,8 +49,18 @@ PHRASES = {
     r"\bcould not be had\b": "is not available",
     r"\bthe (newest|worst|latest) first\b": "newest first, worst first",
     r"\bas a person types it\b": "as a user types it",
+    r"\b(broken|broke|breaks) off\b": "interrupted",
+    r"\bNone where\b": "None if",
+    r"(?<!makes )\ball the same\b": "anyway",
+    r"\bgoes on\b": "continues",
+    r"\b(is|are|was|were) told of\b": "is notified about",
+    r"\bput together\b": "assembled, combined",
+    r"\bknows no\b": "does not know, has no",
+    r"\bat the (least|most)\b": "at least, at most",
+    r"\b(is|are|was|were) looked for\b": "is looked up, or name who looks",
+    r"\bstays? as it is\b": "is unchanged",
 }
-ENDINGS = {".py", ".md", ".yaml", ".html", ".sh", ".toml"}
+ENDINGS = {".py", ".md", ".yaml", ".html", ".jinja", ".sh", ".toml", ".ipynb"}
 
 
 def findings() -> list[str]:

@@ -203,7 +203,7 @@ def test_make_knows_the_target_and_takes_what_it_is_given(
     recipe = MAKEFILE.partition(f"\n{target}:")[2].partition("\n.PHONY")[0]
     for given in alternatives(words):
         for name in given:
-            assert name in FOR_EVERY_TARGET or re.search(rf"\b{name}\b", recipe), f"make {target} knows no {name}"
+            assert name in FOR_EVERY_TARGET or re.search(rf"\b{name}\b", recipe), f"make {target} does not know {name}"
         check = arguments.CHECKS.get(target)
         values = {name: value for name, value in given.items() if value not in ("", "name", "usd")}
         needed = {"run": set(), "promote": set(), "health": set(), "new-model": {"NAME", "KIND", "DATA"}}

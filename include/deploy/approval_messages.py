@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REMINDED_AFTER = (0.5, 0.9)  # shares of the time to answer
-AT_THE_END = "Without an answer by then, it counts as Reject: production stays as it is."
+AT_THE_END = "Without an answer by then, it counts as Reject: production stays unchanged."
 
 
 class Question(TypedDict):

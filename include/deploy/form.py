@@ -29,7 +29,7 @@ def params(model: ModelConfig) -> dict[str, Param]:
             BOTH,
             enum=[BOTH, STAGING_ONLY, SHADOW],
             title="Stages",
-            description="Staging: deployed and tested there, production stays as it is. serving.staging of model.yaml "
+            description="Staging: deployed and tested there, production stays unchanged. serving.staging of model.yaml "
             "decides whether staging is kept after its test. Shadow: then the production endpoint sends the version a "
             "copy of each request and captures its answers, which callers never see; a later run promotes or declines "
             "it.",

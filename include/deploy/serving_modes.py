@@ -270,7 +270,7 @@ def monthly_cost(model: ModelConfig, region: str) -> MonthlyCost:
 
 
 def _cost(model: ModelConfig, region: str) -> tuple[float, float, str]:
-    """The least and the most, 0 where it is not known, and the same in words."""
+    """The minimum and the maximum, 0 if unknown, and the same as text."""
     mode, serving = mode_of(model), model.serving
     least, most = mode.monthly_usd(serving, region), mode.most_usd(serving, region)
     if least is None or most is None:

@@ -30,7 +30,7 @@ def train(
 
     Args:
         patience: 0: it never stops early.
-        telling: whether it tells a tuning job how it goes on (see ``rounds``).
+        telling: whether it reports its progress to a tuning job (see ``rounds``).
 
     Raises:
         ValueError: LightGBM rejects a hyperparameter.

@@ -1,4 +1,4 @@
-"""What a training tells of itself as it goes on, so that a tuning job can stop one that is hopeless.
+"""The progress that a training reports, so that a tuning job can stop a hopeless one.
 
 Whoever runs the training says with ``telling`` what is done with the answers to the validation split; an estimator of
 LightGBM hands ``feval()`` to ``lgb.train``, beside one validation set.
@@ -33,7 +33,7 @@ def telling(tell: Tell | None) -> Iterator[None]:
 
 
 def feval() -> Callable[[Array, lgb.Dataset], list[tuple[str, float, bool]]] | None:
-    """LightGBM's ``feval``, which measures nothing that early stopping looks at; None where nobody is told."""
+    """LightGBM's ``feval``, which measures nothing that early stopping looks at; None if nobody listens."""
     tell, rounds = _tell.get(), count(1)
     if tell is None:
         return None

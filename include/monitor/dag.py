@@ -40,7 +40,7 @@ that may just have become complete. `join_labels` is one small job for all of th
 `publish_performance` publishes its results.
 
 With the section `monitoring` in model.yaml: `wait_for_scores` waits, without a worker, until the day is scored.
-`judge_day` compares it with the version's training. `check_verdict` goes on to `report_verdict` and, depending on
+`judge_day` compares it with the version's training. `check_verdict` leads to `report_verdict` and, depending on
 `monitoring.retrain`, to `retrain_model`, but not again within `cool_down_days`; or to `keep_model`, if there is nothing
 new to report or another version is in production by now. If rows are split by time, the training waits until its
 training split contains some of the change, and holds out fewer days than `split`. A retrained model must pass its gates

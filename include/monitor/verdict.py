@@ -67,7 +67,7 @@ class Volume:
 
 
 def volumes_of(reference: Reference | None, days: Mapping[str, DayProfile]) -> list[Volume]:
-    """Of each table that is counted by day in training too; none where rows tell no time."""
+    """Of each table that training counts by day too; none if its rows have no time."""
     if reference is None or not reference["timed"]:
         return []
     counted = {day: one["tables"] for day, one in days.items() if one.get("tables")}

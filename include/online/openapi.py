@@ -155,7 +155,7 @@ class Described:
         return {name: value for name, value in cells.items() if value is not None}
 
     def _cell(self, table: str, name: str, column: Column) -> object:
-        """A value that the table's suite allows; None where one needs its own spelling."""
+        """A value that the table's suite allows; None if one needs its own spelling."""
         if column.kind.is_time:
             form = column.formats[0] if column.formats else "%Y-%m-%d %H:%M:%S"
             return MOMENT.strftime(form) if "%" in form and "%z" not in form else None

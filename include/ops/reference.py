@@ -229,7 +229,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"of {', '.join(PAGES)}; all where none is named")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"of {', '.join(PAGES)}; default: all")
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if a page is stale")
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.pages) - set(PAGES):

@@ -125,7 +125,7 @@ def _tell_chat(connection: str, subject: str, message: str) -> None:
 
 
 def _recorded(environment: MlEnvironment, subject: str, message: str, group: str, dag_id: str) -> int | None:
-    """As ``messages.record``; a message that cannot be recorded is sent all the same."""
+    """As ``messages.record``; a message that cannot be recorded is still sent."""
     from include.platform.clients import s3_client
     from include.platform.messages import record
 

@@ -1,7 +1,7 @@
 """Which version of a model was in production, from when to when: ``production/<model>/history.json`` in the bucket.
 
 Deployments and rollbacks write it; scoring of past days reads it. Only one run of a model's deployment Dags changes
-production at a time; a writer that was overtaken all the same is rejected.
+production at a time; a writer that was overtaken anyway is rejected.
 """
 
 from __future__ import annotations

@@ -23,5 +23,5 @@ def skip_if_retired(model: ModelConfig, context: Context) -> None:
     if history.entries and current(history) is None:
         raise AirflowSkipException(
             f"{model.name} is retired since {history.entries[-1].until}: scheduled runs do nothing until a version is "
-            "promoted again. Trigger the Dag to run it all the same."
+            "promoted again. Trigger the Dag to run it anyway."
         )

@@ -22,8 +22,8 @@ NEWEST = 300  # spans kept: a daily deployment for five months
 
 
 class Span(TypedDict):
-    """A time on one configuration. ``instances`` at the least and ``most`` with autoscaling, both 0 where it is paid
-    by use, of containers with ``memory_mb``; ``ended`` is None while it lasts."""
+    """A time on one configuration. ``instances`` at least and ``most`` with autoscaling, both 0 if it is paid by use,
+    of containers with ``memory_mb``; ``ended`` is None while it lasts."""
 
     stage: Stage
     endpoint: str

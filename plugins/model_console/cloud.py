@@ -67,7 +67,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Today:
-    """A model's endpoint in production since midnight UTC; None where no request came, or nothing is known."""
+    """A model's endpoint in production since midnight UTC; None if no request came, or nothing is known."""
 
     status: str
     requests: float | None = None
@@ -266,7 +266,7 @@ class Aws:
             some = endpoints[start : start + ENDPOINTS_AT_ONCE]
             for (name, key), values in self._measured(some, sums, since, period).items():
                 found[name][key] = sum(values)
-            with contextlib.suppress(ClientError):  # moto knows no percentiles: on a laptop there is none
+            with contextlib.suppress(ClientError):  # moto has no percentiles: on a laptop there is none
                 for (name, key), values in self._measured(
                     some, {"p99_ms": ("ModelLatency", "p99")}, since, period
                 ).items():

@@ -86,7 +86,7 @@ def endpoints(
 
 
 def usd_per_month(index: Index | None, region: str) -> float | None:
-    """What the endpoint in production costs a month at the least; None where nothing serves, it is paid by use, or a
+    """What the endpoint in production costs per month at least; None if nothing serves, it is paid by use, or a
     price is missing."""
     spans = [span for span in (index or {}).get("served", []) if span["stage"] == "production" and not span["ended"]]
     if not spans or not spans[-1]["instances"]:
@@ -153,7 +153,7 @@ def _hours(began: datetime, ended: datetime) -> list[tuple[datetime, float]]:
 
 
 def by_model(lines: Iterable[Line]) -> dict[str, float | None]:
-    """The sum of each model's lines; None where a price is not known."""
+    """The sum of each model's lines; None if a price is unknown."""
     sums: dict[str, list[float | None]] = {}
     for line in lines:
         sums.setdefault(line.model, []).append(line.usd)

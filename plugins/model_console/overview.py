@@ -61,8 +61,8 @@ class Dags:
 @dataclass(frozen=True)
 class Row:
     """A model, as the list shows it. ``realised`` and ``estimated`` are its performance day by day, the newest last,
-    None where a day has none; ``rows`` those of the last scored day; ``usd`` what its jobs and its endpoints cost this
-    month, None where a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
+    None if a day has none; ``rows`` those of the last scored day; ``usd`` what its jobs and its endpoints cost this
+    month, None if a price is unknown; ``worth`` what the newest labels show, and ``worth_until`` up to which day."""
 
     model: str
     description: str

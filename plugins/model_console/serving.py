@@ -20,7 +20,7 @@ GROUPS = {"ProductionVariants": "", "ShadowProductionVariants": "shadow"}
 
 @dataclass(frozen=True)
 class Variant:
-    """A part of an endpoint. ``share`` of its traffic, from 0 to 1; ``instances`` is None where it is paid by use;
+    """A part of an endpoint. ``share`` of its traffic, from 0 to 1; ``instances`` is None if it is paid by use;
     ``role`` is "shadow", "coming" in a deployment under way, or empty; ``version`` is None if it was never promoted."""
 
     endpoint: str
@@ -33,7 +33,7 @@ class Variant:
 
 
 def serving_of(sagemaker: SageMakerClient, group: str, index: Index | None) -> list[Variant]:
-    """Production's variants, then staging's; none where there is no endpoint.
+    """Production's variants, then staging's; none if there is no endpoint.
 
     Args:
         group: the prefix of the model's endpoints.

@@ -102,7 +102,7 @@ class JobOperator(RequestOperator):
     are deferred. Returns ``kinds.compact`` of the job.
 
     Args:
-        stop_on_kill: stop the job when someone ends the task or its run, or when the task times out. The job goes on,
+        stop_on_kill: stop the job when someone ends the task or its run, or when the task times out. The job continues,
             to be found again, when only a worker or a triggerer ends. If a task is ended while no triggerer runs, its
             job cannot be stopped and runs to its own limit.
         pool: by default one for each kind of job, see ``account.yaml``.
@@ -173,7 +173,7 @@ class JobOperator(RequestOperator):
             raise
 
     def on_kill(self) -> None:
-        """Stop the job, unless the task goes on elsewhere: Airflow calls this when a worker scales in, too.
+        """Stop the job, unless the task continues elsewhere: Airflow calls this when a worker scales in, too.
 
         It runs in a signal handler, when the task may hold locks, so the work is done in a thread.
         """
@@ -200,7 +200,7 @@ class JobOperator(RequestOperator):
         try:
             state = "timed out" if timed_out else state_of(task_instance)
             if state == "running":
-                self.log.info("this worker was asked to end; %s goes on, and a retry finds it again", self._job)
+                self.log.info("this worker was asked to end; %s continues, and a retry finds it again", self._job)
                 return
             self._ended = True
             if self._job and stop(self.kind, self._job, self.client, until=time.monotonic() + 3):
@@ -213,11 +213,11 @@ class JobOperator(RequestOperator):
         """Stops, if configured, a job that took too long. Returns the exception to raise."""
         message = f"gave up waiting for SageMaker {self.kind.word} job {name}: {why}. "
         if not self.stop_on_kill:
-            return JobLost(f"{message}It goes on; a retry attaches to it again. {self._pages(name)['console']}")
+            return JobLost(f"{message}It continues; a retry attaches to it again. {self._pages(name)['console']}")
         try:
             stop(self.kind, name, self.client)
         except (ClientError, BotoCoreError) as error:
-            return JobLost(f"{message}It could not be stopped and goes on: {error}. {self._pages(name)['console']}")
+            return JobLost(f"{message}It could not be stopped and continues: {error}. {self._pages(name)['console']}")
         return JobLost(f"{message}It was stopped; a retry starts the next attempt. {self._pages(name)['console']}")
 
     def _find_or_create(self, context: Context) -> tuple[str, Description]:
@@ -272,7 +272,7 @@ class JobOperator(RequestOperator):
             getattr(self.client, f"create_{self.kind.api}")(**request)
             self.log.info("created %s job %s: %s", self.kind.word, name, self._pages(name)["console"])
         except ClientError as error:
-            # another process of this task was quicker, or the answer was lost: the job is ours all the same
+            # another process of this task was quicker, or the answer was lost: the job is ours anyway
             if error.response.get("Error", {}).get("Code") != "ResourceInUse":
                 raise refused(f"create {self.kind.word} job {name}", error) from error
             self.log.info("%s exists already; attached to it", name)

@@ -1,8 +1,8 @@
 """Stops a job that nobody waits for any more, and finds out whether that is the case.
 
 Airflow 3.3 ends the process of a task, or its trigger, for two kinds of reasons: someone ended the task (marked it
-failed or succeeded, cleared it, failed its run), or the task goes on elsewhere (a worker scales in, a trigger moves to
-another triggerer). Only the task's state tells them apart.
+failed or succeeded, cleared it, failed its run), or the task continues elsewhere (a worker scales in, a trigger moves
+to another triggerer). Only the task's state tells them apart.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class JobTrigger(BaseTrigger):
         state can go."""
         state = await sync_to_async(state_of)(task_instance)
         if state in ("deferred", "running"):
-            self.log.info("%s goes on: its task is %s, only this trigger ended", self.job, state)
+            self.log.info("%s continues: its task is %s, only this trigger ended", self.job, state)
             return
         kind = KINDS[self.kind]
         async with _shared_client(self._hook_arguments) as (client, _):

@@ -1,6 +1,6 @@
 """``make backfill-faults``: a year of daily partitions backfilled while the scheduler is killed twice, one job in five
-gets no instance, and one breaks off among its days. What the broken job has staged is published, and a second backfill
-scores the rest. Every day must be published once, be announced once, and have the right rows.
+gets no instance, and one is interrupted among its days. What the interrupted job has staged is published, and a second
+backfill scores the rest. Every day must be published once, be announced once, and have the right rows.
 
     python -m tests.faults.year [--days N] [--data FOLDER]
 

@@ -81,7 +81,8 @@ def registered_versions(
     more: Callable[[int], Mapping[str, object]] = lambda version: {},
     region: str = "eu-west-1",
 ) -> Iterator[Any]:
-    """A boto3 client of a registry whose group has so many approved versions, from ``s3://bucket/<version>/``.
+    """A boto3 client of a registry with the given number of approved versions in the group, from
+    ``s3://bucket/<version>/``.
 
     Args:
         more: fields of a version's CreateModelPackage.

@@ -34,7 +34,7 @@ class ShownRows(TypedDict):
 
 
 def write_shown(scores: Path, key: Sequence[str], columns: Sequence[str], prediction: str) -> dict[str, str] | None:
-    """Write the rows beside the day's files of scores; the file's name and SHA-256, None where there are no rows, or
+    """Write the rows beside the day's files of scores; the file's name and SHA-256, None if there are no rows, or
     values may not be shown.
 
     Args:

@@ -33,7 +33,7 @@ def gates_of(config: ModelConfig) -> dict[str, str]:
 
 
 def gates_in(artifact: Path, model: str) -> dict[str, str] | None:
-    """The gates in the model.yaml that an unpacked artifact has with its code; None where this code cannot read it."""
+    """The gates in the model.yaml that an unpacked artifact has with its code; None if this code cannot read it."""
     try:
         return gates_of(load_model(model, artifact / "code" / "include" / "models"))
     except ConfigError:
@@ -46,7 +46,7 @@ def changes(
     """What differs, in this order: data, code, hyperparameters, features, gates.
 
     Args:
-        gates: of the version in production; None where they are not known.
+        gates: of the version in production; None if they are not known.
     """
     named = [
         *_differing(_about(before), _about(candidate)),

@@ -50,7 +50,7 @@ def dead_features(test: pl.DataFrame, profile: DriftProfile) -> list[str]:
 def _dead_in_training(known: FeatureProfile) -> bool:
     if "values" in known:
         return len(known["values"]) <= 1
-    return "min" in known and known["min"] == known.get("max")  # both None where there is no value
+    return "min" in known and known["min"] == known.get("max")  # both None if there is no value
 
 
 def _died(test: pl.Series, known: FeatureProfile) -> bool:

@@ -25,7 +25,7 @@ MOST_UNITS = 5000  # if there are more rows without cluster or block, they are d
 MOST_SEGMENTS = 400  # of a ranking, each with about equally many rows of either kind
 GROUPS = 20  # left out in turn, for metrics that need all rows
 
-Replicates = dict[str, Array]  # a metric's value in each draw; nan where it is not defined
+Replicates = dict[str, Array]  # a metric's value in each draw; nan if it is not defined
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def rows_of(table: pl.LazyFrame) -> int:
 
 
 def evenly_spaced(table: pl.LazyFrame, most: int) -> pl.DataFrame:
-    """At most so many of the rows."""
+    """At most the given number of rows."""
     every = max(1, -(-rows_of(table) // most))
     return pl.concat(
         block.gather_every(every, offset=-number * BLOCK % every) for number, block in enumerate(blocks(table))

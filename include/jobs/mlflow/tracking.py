@@ -96,7 +96,7 @@ def wait_for[Result](
         if isinstance(error, IncompleteError):
             reason = str(error)
         uri = os.environ.get("MLFLOW_TRACKING_URI")
-        print(f"WARNING: MLflow tracking at {uri} failed, and the job goes on without: {reason}", file=sys.stderr)
+        print(f"WARNING: MLflow tracking at {uri} failed, and the job continues without: {reason}", file=sys.stderr)
         if problems is not None:
             problems.append(reason)
         return None

@@ -15,7 +15,7 @@ from include.models.errors import JobError
 @dataclass(frozen=True)
 class Partition:
     """A published day of scores. Equal files from the same model package have the same ``version``. ``published_at`` is
-    None where the manifest does not say."""
+    None if the manifest does not say."""
 
     folder: Path
     date: str

@@ -3,7 +3,7 @@
 Files are read by ``include.models.raw``; the programs validate_* and the room ``daily`` use this one.
 
 What a bad input leads to. "Set aside" means: the row goes to the quarantine folder with its line number, its original
-values and the reason, and is left out of the validated table. Critical stops the run, warning goes on with a note.
+values and the reason, and is left out of the validated table. Critical stops the run, a warning only adds a note.
 
 | bad input | verdict |
 | --- | --- |

@@ -65,7 +65,7 @@ class HistogramDatum(MetricAggregatedDatum):
 
 
 class WithPercentiles(Statistics):
-    """What ``GetMetricData`` asks of a period; moto's knows no percentile."""
+    """What ``GetMetricData`` asks of a period; moto's has no percentiles."""
 
     def get_statistics_for_type(self, stat: str) -> SupportsFloat | None:
         found = super().get_statistics_for_type(stat)

@@ -207,7 +207,7 @@ def _cbor_parser() -> Any:
 
 
 def _query(environ: WSGIEnvironment, body: bytes) -> Json:
-    """The query protocol: Action and parameters as a form; lists are ``Name.member.1`` and the like."""
+    """The query protocol: Action and parameters as a form; lists are ``Name.member.1`` and so on."""
     form = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     form |= parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     parameters: Json = {}

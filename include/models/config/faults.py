@@ -3,8 +3,8 @@ them, with those of the days that the version was trained on. Pure.
 
 A fault is what no plausible world delivers: a dead or tripled feed, values missing or stuck, of a whole column or of
 single machines, texts that are new or have vanished, swapped columns, another unit, another clock, a repeated day. Each
-is looked for in the day alone and in the last three days together, rare ones also in the last seven: what is
-inconclusive on one day shows on the next.
+is checked in the day alone and in the last three days together, rare ones also in the last seven: what is inconclusive
+on one day shows on the next.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ MODELS = Path(__file__).parents[1]
 
 
 def taken(name: str) -> str | None:
-    """What else has the name; None where nothing has."""
+    """What else has the name; None if nothing has."""
     if name == "file":
         return "the Dag score_file scores files of all models"
     if keyword.iskeyword(name):
@@ -40,7 +40,7 @@ def nearest(text: str) -> str:
 
 
 def refusal(name: str) -> str | None:
-    """Why a model cannot be called this, and the nearest name that it can; None where it can."""
+    """Why a model cannot be called this, and the nearest name that it can; None if it can."""
     why = f"allowed is {ALLOWED}"
     if re.fullmatch(NAME, name):
         if (other := taken(name)) is None:

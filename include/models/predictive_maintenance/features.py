@@ -47,7 +47,7 @@ def build_features(tables: Mapping[str, pl.DataFrame], with_label: bool = True) 
     """The feature table of all machines, sorted by machineID and datetime.
 
     A row stands at every 3-hour mark (00:00, 03:00, ...) that has telemetry in the three hours up to it. Columns:
-    ``machineID``, ``datetime`` (the mark), the features as Float64 (null where there is nothing to compute from), and
+    ``machineID``, ``datetime`` (the mark), the features as Float64 (null if there is nothing to compute from), and
     with ``with_label`` the String ``failure`` (``comp1``..``comp4`` or ``none``).
 
     - ``<sensor>_mean_3h``, ``_std_3h``, ``_mean_24h``, ``_std_24h``: sample deviation, in the sensor's units
@@ -153,14 +153,14 @@ def _features(
 
 
 def _column(name: str, cells: Floats) -> pl.Series:
-    """Null where there is nothing to compute from."""
+    """Null if there is nothing to compute from."""
     return pl.Series(name, cells, nan_to_null=True)
 
 
 def _statistics(cells: Floats) -> dict[str, Floats]:
     """Mean and deviation over the last block and over the last eight, each (machines, marks).
 
-    The long window is put together from the blocks' counts, means and sums of squared deviations: exact, no
+    The long window is combined from the blocks' counts, means and sums of squared deviations: exact, no
     cancellation, and no running sum that would carry the distant past along.
     """
     valid = ~np.isnan(cells)

@@ -20,7 +20,7 @@ from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.seed import SeedError
 from include.ops.local_stack.settings import Settings, SettingsError
 
-LONGEST_SILENCE = 6.0  # seconds: nobody has to wonder for ten whether anything goes on
+LONGEST_SILENCE = 6.0  # seconds: nobody has to wonder for ten whether anything happens
 EXPECTED: tuple[type[Exception], ...] = (
     ArgumentsError,
     SettingsError,
@@ -51,7 +51,7 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
 
 @contextmanager
 def under_way(what: str, say: Callable[[str], None], every: float = LONGEST_SILENCE) -> Iterator[None]:
-    """Say every few seconds that something goes on, and for how long."""
+    """Say every few seconds that the work continues, and for how long."""
     began, over = time.monotonic(), Event()
 
     def tell() -> None:

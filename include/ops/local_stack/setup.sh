@@ -21,7 +21,7 @@ find_python() {
   for candidate in "${PYTHON312:-}" python3.12 "$HOME"/.pyenv/versions/3.12*/bin/python \
     "$HOME"/.local/share/uv/python/cpython-3.12*/bin/python3.12 /opt/homebrew/bin/python3.12 python3 python; do
     [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 || continue
-    # venv is asked for too: Debian ships a python3.12 without it
+    # venv is required too: Debian ships a python3.12 without it
     "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || continue
     "$candidate" -c 'import sys; print(sys.executable)'
     return
@@ -65,7 +65,7 @@ requirements_of() { # the files that decide what is in an environment
     checkov) echo tests/checkov/requirements.txt ;;
     docs) echo tests/docs/requirements.txt ;;
     oracle) echo tests/oracle/requirements.txt ;;
-    # MWAA's image as it is, and after it has installed what this repository asks for
+    # MWAA's image, and the image with this repository's requirements installed
     mwaa_image) echo include/ops/mwaa/image.txt constraints.txt ;;
     mwaa) echo requirements.txt include/ops/mwaa/image.txt constraints.txt ;;
     *) say "unknown environment $1"; exit 2 ;;
@@ -93,7 +93,7 @@ install() { # with uv, a pinned installer that keeps a cache: seconds where pip 
   done
   .venv/tools/bin/uv pip install --quiet --compile-bytecode --python ".venv/$name/bin/python" "${arguments[@]}"
   printf '%s' "$stamp" >".venv/$name/.stamp.new"
-  mv ".venv/$name/.stamp.new" ".venv/$name/.stamp" # whole or not at all, and last: what was broken off is made again
+  mv ".venv/$name/.stamp.new" ".venv/$name/.stamp" # whole or not at all, and last: an interrupted installation is repeated
 }
 
 wait_for_others() { # until the end of this script: the lock is of the open file, which bash keeps (macOS has no flock)

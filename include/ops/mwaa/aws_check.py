@@ -96,7 +96,7 @@ class AwsCheck:
 
     def findings(self) -> Iterator[Finding]:
         for promise, step in self.steps().items():
-            yield held(promise, lambda step=step: _explained(step))  # type: ignore[misc] # mypy knows no such default
+            yield held(promise, lambda step=step: _explained(step))  # type: ignore[misc] # mypy cannot type such a default
 
     def image(self) -> str:
         repository = self.outputs["JobImages"].partition("/")[2]

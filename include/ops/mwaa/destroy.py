@@ -191,7 +191,7 @@ def _is_of(sagemaker: SageMakerClient, target: Target, arn: str) -> bool:
 
 
 def _packages(sagemaker: SageMakerClient, target: Target, group: str) -> list[str] | None:
-    """Versions of a group; None where there is no such group, or it is another environment's."""
+    """Versions of a group; None if there is no such group, or it is another environment's."""
     try:
         described = sagemaker.describe_model_package_group(ModelPackageGroupName=group)
     except ClientError as error:

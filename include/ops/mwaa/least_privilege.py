@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
 def _prove(folder: Path, model: str, console: Console) -> int:
     airflow_port, sagemaker_port = free_ports(2)
     settings = EnforcedSettings(folder, airflow_port, sagemaker_port)
-    stack.down(settings, lambda _: None)  # a test that was broken off
+    stack.down(settings, lambda _: None)  # left by an interrupted test
     stack.clear(settings)
     try:
         with and_then(lambda: stack.down(settings, lambda line: console.print(line, highlight=False))):

@@ -5,7 +5,7 @@
 #
 # The folder is what build_image.sh made; without one the image is built here. Needs Docker, signed in to the registry,
 # and the AWS command line. The one tag is the digest of the sources, by which a deploy finds the image; a registry
-# gives it to an image that is there whole, so a push that was broken off is simply begun again.
+# gives it to an image that is there whole, so an interrupted push is simply repeated.
 set -euo pipefail
 repository=$1
 folder=${2:+$(cd "$2" && pwd)}

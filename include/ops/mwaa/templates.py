@@ -222,7 +222,7 @@ def failures(cloudformation: CloudFormationClient, stack: str) -> str:
 
 
 def status_of(cloudformation: CloudFormationClient, name: str) -> str | None:
-    """None where there is no such stack."""
+    """None if there is no such stack."""
     try:
         return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
     except ClientError as error:

@@ -10,7 +10,7 @@ are rescored. So each day ends as if everything had happened day by day.
 A policy that trains on fixed days does so before any day is scored: its trainings depend on nothing else (``--days 1``
 keeps the order of daily runs). Policies that
 depend on verdicts are the same until only some of them train: then the program ends, and the course names those. Each
-part goes on in its own copy of the world.
+part continues in its own copy of the world.
 """
 
 from __future__ import annotations

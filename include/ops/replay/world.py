@@ -31,7 +31,7 @@ READY_SECONDS, LOOK_EVERY = 120.0, 0.5  # looking takes a fiftieth of a second o
 
 
 class JobCost(TypedDict):
-    """A job that ran: seconds of one instance, as measured here, and USD; None where there is no price."""
+    """A job that ran: seconds of one instance, as measured here, and USD; None if there is no price."""
 
     task: str
     day: str

@@ -1,4 +1,4 @@
-"""How people are told of a pending promotion."""
+"""How people are notified about a pending promotion."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_rows_that_cannot_be_used_are_set_aside_and_too_many_of_them_stop_it(
     [
         ("a.csv", b"", "an empty file"),
         ("a.csv", b"a,b\n1,2\n", "no such column"),
-        ("a.parquet", b"PAR1 and then the upload broke off", "not Parquet"),
+        ("a.parquet", b"PAR1 and then the upload was interrupted", "not Parquet"),
         ("a.csv.zst", b"\x28\xb5\x2f\xfd and then", "zstd stream that is corrupt"),
         ("a.csv.gz", gzip.compress(b"datetime,machineID\n" * 500)[:-9], "ends early"),
     ],

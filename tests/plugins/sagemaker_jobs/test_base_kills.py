@@ -29,7 +29,7 @@ def test_a_wait_that_was_given_up_leaves_the_job_by_policy(
 ) -> None:
     train.stop_on_kill = False
     expect_job(sagemaker, name_of(ti), "InProgress")
-    said = rf"job {name_of(ti)}: too long\. It goes on; a retry attaches to it again\. .*#/jobs/{name_of(ti)}$"
+    said = rf"job {name_of(ti)}: too long\. It continues; a retry attaches to it again\. .*#/jobs/{name_of(ti)}$"
     with pytest.raises(JobLost, match=said):
         train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
 
@@ -67,7 +67,7 @@ def test_a_worker_that_scales_in_leaves_the_job(
     train._context, train._job = {"ti": ti}, name_of(ti)
     train.on_kill()
     assert asked_about == [ti]
-    assert f"{name_of(ti)} goes on, and a retry finds it again" in capsys.readouterr().out
+    assert f"{name_of(ti)} continues, and a retry finds it again" in capsys.readouterr().out
     assert not train._ended
 
 
@@ -128,7 +128,7 @@ def test_a_kill_before_the_job_is_created_keeps_it_from_being_created(
 def test_a_job_that_cannot_be_stopped_is_said_to_go_on(train: Any, ti: FakeTaskInstance, sagemaker: Stubber) -> None:
     expect_job(sagemaker, name_of(ti), "InProgress")
     sagemaker.add_client_error("stop_training_job", "AccessDeniedException", "not allowed", 400)
-    said = rf"could not be stopped and goes on: .*not allowed.*#/jobs/{name_of(ti)}$"
+    said = rf"could not be stopped and continues: .*not allowed.*#/jobs/{name_of(ti)}$"
     with pytest.raises(JobLost, match=said):
         train.execute_complete({"ti": ti}, {"event": "timeout", "job": name_of(ti), "message": "too long"})
 
