@@ -104,7 +104,7 @@ def test_the_console_shows_the_trained_model_inside_airflow(page: Page, running:
 
 
 def test_a_button_of_the_console_does_what_it_says(page: Page, running: Stack, trained: RunResult) -> None:
-    """Pauses a Dag that is already paused: unpausing would start a run for yesterday."""
+    """Pauses a Dag that is already paused."""
     page.goto(f"{running.settings.airflow_url}/models/model/tabular_classifier")
     page.get_by_text("Pause", exact=True).first.click()
     page.get_by_role("button", name="Pause tabular_classifier").click()
