@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import accumulate
 from math import sqrt
 from statistics import fmean
 from typing import Literal
@@ -230,8 +231,8 @@ def _allowed(
 
 
 def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
-    """The classes that are predicted far more or less often than on the test split, by a test of counts; for values, by
-    the index of their bins."""
+    """The classes that are predicted far more or less often than on the test split, by a test of counts, and the
+    confidence in them or the predicted values, by the index of their bins."""
     windows = [one for one in (reference["answers"] if reference else []) if one]
     now = [answers for one in days.values() if (answers := one.get("answers"))]
     if len(windows) < 2 or not now:
@@ -245,14 +246,10 @@ def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, D
     if not rows:  # days without a row are counted too
         return []
     if not classes:
-        total = [sum(n) for n in zip(*before, strict=True)]
-        psi, *reached = (
-            stability_index([Bin("", a / sum(total), b / sum(one)) for a, b in zip(total, one, strict=True)], sum(one))
-            for one in (found, *before)
-        )
-        allowed = max(largest_likely(reached, FALSE_WINDOWS), 2 * max(reached)) + LEAST_ALLOWED
-        return [f"the predicted values ({psi:.2f}, {allowed:.2f} is allowed)"] if psi > allowed else []
-    moved = []
+        return _moved_bins("the predicted values", before, found)
+    sure: list[list[int]] = [_sure(one) for one in [*windows, *now]]  # type: ignore[arg-type] # by the problem
+    together = [sum(rows) for rows in zip(*sure[len(windows) :], strict=True)]
+    moved = _moved_bins("the confidence", *_in_tenths(sure[: len(windows)], together))
     designs = (reference.get("answer_design") if reference else None) or [1.0] * len(classes)
     for code, name in enumerate(classes):
         usual = [round(one[code] * rows / sum(one)) for one in before if sum(one)]
@@ -262,6 +259,40 @@ def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, D
         if outside and probability(found[code], usual, design=designs[code]) < FALSE_WINDOWS / len(classes):
             moved.append(f"'{name}' is predicted {found[code]:,} times, where {expected:,.0f} are usual")
     return moved
+
+
+def _moved_bins(name: str, windows: Sequence[Sequence[int]], found: Sequence[int]) -> list[str]:
+    """The index beyond what windows of the test split reach and chance adds."""
+    windows = [one for one in windows if sum(one)]
+    if len(windows) < 2:
+        return []
+    total = [sum(n) for n in zip(*windows, strict=True)]
+    psi, *reached = (
+        stability_index([Bin("", a / sum(total), b / sum(one)) for a, b in zip(total, one, strict=True)], sum(one))
+        for one in (found, *windows)
+    )
+    by_chance = 4 * sqrt(2 * len(total)) * (1 / sum(found) + 1 / sum(total))  # four deviations of chi-squared
+    allowed = max(largest_likely(reached, FALSE_WINDOWS), 2 * max(reached)) + LEAST_ALLOWED + by_chance
+    return [f"{name} ({psi:.2f}, {allowed:.2f} is allowed)"] if psi > allowed else []
+
+
+def _in_tenths(windows: Sequence[Sequence[int]], found: Sequence[int]) -> tuple[list[list[int]], list[int]]:
+    """Counts by bin, of each window and of the days found, in about ten bins that are equally filled by the windows."""
+    total = [sum(rows) for rows in zip(*windows, strict=True)]
+    tenth = [10 * (until - rows) // sum(total) for until, rows in zip(accumulate(total), total, strict=True)]
+
+    def grouped(counts: Sequence[int]) -> list[int]:
+        rows = dict.fromkeys(tenth, 0)
+        for group, count in zip(tenth, counts, strict=True):
+            rows[group] += count
+        return [*rows.values()]
+
+    return [grouped(one) for one in windows], grouped(found)
+
+
+def _sure(answers: ClassAnswers) -> list[int]:
+    """Rows by the bin of the probability of their predicted class."""
+    return [sum(rows) for rows in zip(*(answers[code][code] for code in range(len(answers))), strict=True)]
 
 
 def _usual(model: ModelConfig, reference: Reference | None) -> dict[str, float]:

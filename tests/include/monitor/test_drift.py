@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from math import cos, pi, sqrt
 from typing import Any
@@ -198,8 +199,8 @@ def test_few_rows_and_rows_of_groups_may_swing_further() -> None:
 
 
 def test_a_class_that_is_predicted_no_more_is_a_drift_that_no_index_shows() -> None:
-    none_any_more = day() | {"answers": [[[1000]], [[0]]]}
-    known = reference(answers=[[[[980]], [[20 + number % 3]]] for number in range(12)])
+    none_any_more = day() | {"answers": of_classes(1000, 0)}
+    known = reference(answers=[of_classes(980, 20 + number % 3) for number in range(12)])
     drift = measure(watched(), 3, PROFILE, "2026-01-05", {"2026-01-05": none_any_more}, known)
     assert verdict(drift) == "drift without harm"
     assert drift.moved == ["'1' is predicted 0 times, where 21 are usual"]
@@ -249,8 +250,8 @@ def test_only_the_first_five_features_that_drifted_are_named() -> None:
 
 
 def of_classes(first: int, second: int) -> Any:
-    """Rows by predicted class."""
-    return [[[first]], [[second]]]
+    """Rows by predicted class, of one bin of its probability."""
+    return [[[first], [first]], [[second], [second]]]
 
 
 def predicted(found: Any, windows: list[Any], model: ModelConfig | None = None) -> list[str]:
@@ -274,8 +275,8 @@ def test_a_class_has_moved_with_less_than_half_or_more_than_twice_its_rows(secon
 
 
 def test_rows_of_a_class_that_come_together_scatter_more() -> None:
-    windows = [[[[980]], [[18 + 3 * (number % 2)]]] for number in range(8)]
-    none = {DAY: day() | {"answers": [[[1000]], [[0]]]}}
+    windows = [of_classes(980, 18 + 3 * (number % 2)) for number in range(8)]
+    none = {DAY: day() | {"answers": of_classes(1000, 0)}}
     for design, moved in ((1.0, True), (12.0, False)):
         known = reference(answers=windows, answer_design=[1.0, design])
         assert bool(measure(watched(), 3, PROFILE, DAY, none, known).moved) is moved
@@ -286,6 +287,17 @@ def test_a_class_that_chance_or_the_weeks_of_training_explain_has_not_moved() ->
     assert predicted(of_classes(997, 3), rare) == [], "three times as many, but only one row"
     swings = [of_classes(100_000 - rows, rows) for rows in (200, 1000, 3000, 1000)]
     assert predicted(of_classes(97_000, 3000), swings) == [], "one week of training had as many"
+
+
+def test_a_model_that_is_less_sure_of_the_same_answers_has_moved() -> None:
+    def sure(*rows: int) -> Any:
+        """Rows of one class by the bin of its probability."""
+        return [[[*rows], [*rows]], [[0] * len(rows), [0] * len(rows)]]
+
+    usual = [sure(0, 95 + swing, 300, 600 - swing, 5) for swing in (-4, 0, 4, 8)]
+    assert predicted(sure(0, 101, 300, 594, 5), usual) == []
+    (moved,) = predicted(sure(90, 400, 300, 210, 0), usual)
+    assert re.fullmatch(r"the confidence \(0\.\d\d, 0\.0\d is allowed\)", moved)
 
 
 def test_one_window_of_training_or_a_day_without_predictions_shows_no_move() -> None:
