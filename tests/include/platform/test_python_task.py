@@ -38,7 +38,7 @@ def test_the_function_gets_what_is_bound_the_context_and_what_is_handed_on() -> 
         added = python_task(partial(add_up, 1), retries=3)(second=2)
     operator = operator_of(dag, "add_up")
     assert (added.operator, operator.retries, operator.multiple_outputs) == (operator, 3, False)
-    assert operator.doc_md == "First and second, with the run that asks."
+    assert operator.doc_md == "Both arguments, with the run."
     assert "first + second" in operator.get_python_source()
     assert call(operator) == {"sum": 3, "run_id": "one"}
 
