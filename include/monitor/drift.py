@@ -272,7 +272,9 @@ def _moved_bins(name: str, windows: Sequence[Sequence[int]], found: Sequence[int
         for one in (found, *windows)
     )
     by_chance = 4 * sqrt(2 * len(total)) * (1 / sum(found) + 1 / sum(total))  # four deviations of chi-squared
-    allowed = max(largest_likely(reached, FALSE_WINDOWS), 2 * max(reached)) + LEAST_ALLOWED + by_chance
+    limit = max(largest_likely(reached, FALSE_WINDOWS), 2 * max(reached))
+    fewer = max(1.0, sum(total) / len(windows) / sum(found))  # fewer days average out fewer differences
+    allowed = limit * fewer + LEAST_ALLOWED + by_chance
     return [f"{name} ({psi:.2f}, {allowed:.2f} is allowed)"] if psi > allowed else []
 
 
