@@ -23,6 +23,7 @@ FEATURE = "feature_"  # prefix of the features of rows that were asked for
 REQUEST = "request"  # column that names their request
 DIGITS = 6  # significant ones, in which features of the same row are equal however they were written
 SHOWN = 3  # rows that change the most
+LOOKED_AT = 100  # of those, as the same request may come again and again
 
 
 def write_beside(config: ModelConfig, ours: Path, theirs: Path, into: Path) -> Beside:
@@ -65,14 +66,14 @@ def compared(config: ModelConfig, rows: pl.DataFrame) -> Beside:
     numbers = [name for name in _answers(config) if name != PREDICTION] or [PREDICTION]
     apart = np.abs(_matrix(rows, numbers) - _matrix(rows, [THEIRS + name for name in numbers])).max(axis=1)
     agreed = None if config.problem == "regression" else (rows[PREDICTION] == rows[THEIRS + PREDICTION]).mean()
-    furthest = np.argsort(-apart, kind="stable")[:SHOWN]
-    told = [row for row in furthest if apart[row] > 0] if config.quotes_values else []
-    changes = [_change(config, rows.row(int(row), named=True)) for row in told]
+    furthest = np.argsort(-apart, kind="stable")[:LOOKED_AT]
+    told = [int(row) for row in furthest if apart[row] > 0] if config.quotes_values else []
+    changes = {json.dumps(one): one for one in (_change(config, rows.row(row, named=True)) for row in told)}
     return {
         "rows": len(rows),
         "agreed": None if agreed is None else float(agreed),  # type: ignore[arg-type] # a mean of booleans
         "apart": float(apart.mean()),
-        "changes": changes,
+        "changes": [*changes.values()][:SHOWN],
     }
 
 

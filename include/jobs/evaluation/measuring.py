@@ -96,7 +96,7 @@ class Measures:
         """Without what the model folder adds."""
         predictions, intervals, labels = answers.predictions, answers.intervals, answers.labels
         question = self.config.problem, self.truth.target, predictions, self.truth.classes, labels
-        found = Measured(measure(*question), replicates(*question, self.drawn))
+        found = Measured(measure(*question), self._possible(replicates(*question, self.drawn)))
         found |= self._costs(predictions, labels)
         if intervals is not None:
             asked = self.truth.target, intervals
@@ -128,7 +128,12 @@ class Measures:
             return self._findings(predicted, rows).metrics
 
         found = metrics(np.ones(len(self.test), dtype=bool))
-        return Measured(found, whole_replicates(found, metrics, self.drawn))
+        return Measured(found, self._possible(whole_replicates(found, metrics, self.drawn)))
+
+    def _possible(self, draws: Replicates) -> Replicates:
+        """Within the metrics' ranges: approximate draws of a share may be above 1."""
+        known = self.config.evaluation_metrics
+        return {name: np.clip(one, *known[name].ends) if name in known else one for name, one in draws.items()}
 
     def _findings(self, predicted: pl.Series, rows: Array) -> DomainFindings:
         if self._own is None:

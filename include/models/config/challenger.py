@@ -11,11 +11,11 @@ from typing import NotRequired, TypedDict
 
 Z = 1.959964  # the 97.5 % quantile of the normal distribution
 FEWEST_DAYS = 3  # with labels, needed for an interval
-MEASURES = {  # unit, and the factor from a difference to that unit
-    "accuracy": ("points", 100.0),
-    "cost_per_1000": ("of cost per 1,000 rows", 1.0),
-    "mse": ("of mean squared error", 1.0),
-    "mae": ("of mean absolute error", 1.0),
+MEASURES = {  # how a difference is told, and the factor to its unit
+    "accuracy": ("{by} points {word}", 100.0),
+    "cost_per_1000": ("cost per 1,000 rows {word} by {by}", 1.0),
+    "mse": ("mean squared error {word} by {by}", 1.0),
+    "mae": ("mean absolute error {word} by {by}", 1.0),
 }
 
 
@@ -60,7 +60,8 @@ def told_of_challenger(
     if not scored:
         return lost
     rows = sum(one["rows"] for one in scored.values())
-    said = f"{_days(len(scored))} {where} ({min(scored)} to {max(scored)}): "
+    period = f"{min(scored)} to {max(scored)}" if len(scored) > 1 else max(scored)
+    said = f"{_days(len(scored))} {where} ({period}): "
     known = [one for day, one in sorted(labelled.items()) if day in scored and one["rows"]]
     said += _paired(known) if known else "no labels yet"
     of_labels = [(one["rows"], one["agreed"]) for one in scored.values() if one["agreed"] is not None]
@@ -75,12 +76,12 @@ def told_of_challenger(
 
 def _paired(days: Sequence[Paired]) -> str:
     """The mean difference over all rows, and its uncertainty, with days as the independent units."""
-    unit, scale = MEASURES[days[0]["measure"]]
+    told, scale = MEASURES[days[0]["measure"]]
     better = 1 if days[0]["measure"] == "accuracy" else -1
     gains = [better * (one["challenger"] - one["production"]) for one in days]
     rows = [one["rows"] for one in days]
     gain = sum(count * each for count, each in zip(rows, gains, strict=True)) / sum(rows)
-    found = f"{abs(scale * gain):.2g} {unit} {'better' if gain >= 0 else 'worse'}"
+    found = told.format(by=f"{abs(scale * gain):.2g}", word="better" if gain >= 0 else "worse")
     on = f"on {sum(rows):,} rows of {_days(len(days))} with labels"
     if len(days) < FEWEST_DAYS:
         return f"{found} {on}: too few for an interval"

@@ -5,6 +5,7 @@ The jobs compute them (``include.jobs.evaluation.metrics``); a test there keeps 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -28,6 +29,11 @@ class Metric:
     def best(self) -> float | None:
         """The best possible value."""
         return {"minimize": self.low, "maximize": self.high, None: None}[self.better]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the range, infinite where it is open."""
+        return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
 
     @property
     def span(self) -> float | None:

@@ -327,4 +327,4 @@ def test_days_beside_production_are_told_with_an_interval_once_labels_come(
     of_day: Any = {"rows": 160, "agreed": 0.97, "apart": 0.0, "changes": []}
     said = told_of_challenger(dict.fromkeys(days, of_day), labelled)[0]
     # the mean of 2, 3 and 7 of 160 rows, and 4.30 times its standard error of 9.5, to 1 %
-    assert "25 of cost per 1,000 rows worse, 95 % -65 to 15 (above 0 is better), on 480 rows of 3 days" in said
+    assert "cost per 1,000 rows worse by 25, 95 % -65 to 15 (above 0 is better), on 480 rows of 3 days" in said

@@ -35,7 +35,7 @@ def test_fourteen_days_with_labels() -> None:
     [
         ({}, "no labels yet"),
         ({DAYS[0]: paired(0.02)}, "2 points better on 100 rows of 1 day with labels: too few for an interval"),
-        ({day: paired(0.3, "mse") for day in DAYS}, "0.3 of mean squared error worse, 95 % -0.3 to -0.3"),
+        ({day: paired(0.3, "mse") for day in DAYS}, "mean squared error worse by 0.3, 95 % -0.3 to -0.3"),
         ({"2015-01-01": paired(0.3)}, "no labels yet"),
     ],
 )
@@ -50,5 +50,6 @@ def test_days_that_it_failed_on_and_values() -> None:
         "On 1 day it produced no scores, last 2015-06-01: it wants the feature volt"
     ]
     said = told_of_challenger({DAYS[0]: failed, DAYS[1]: beside(None)}, {})
+    assert said[0] == "1 day beside production (2015-06-02): no labels yet"
     assert said[1].startswith("100 rows, predictions are 0.02 apart")
     assert said[-1].endswith("it wants the feature volt")
