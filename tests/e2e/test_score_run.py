@@ -14,14 +14,23 @@ from typing import Any
 import httpx
 import pytest
 
+from include.models.config.files import CHALLENGER
 from include.ops.local_stack.settings import BUCKET
 from include.platform.run_folders import Run
-from include.platform.storage import daily_partition, drift_of, scores_manifest, scores_symlink, split_uri
+from include.platform.storage import (
+    challenger_folder,
+    daily_partition,
+    drift_of,
+    scores_manifest,
+    scores_symlink,
+    split_uri,
+)
 from include.registry.history import read_history
 from include.score.published import read_published
 from tests.promoted import enter_into_production
 
 from .conftest import RunResult, Stack
+from .test_deploy_run import Deployments
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -122,18 +131,25 @@ def test_a_dry_run_starts_nothing(backfilled: RunResult, running: Stack) -> None
     assert dry.summary == {}
 
 
-def test_a_day_on_its_own_has_the_backfills_scores_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
-    day = DAYS[1]
+def test_a_day_on_its_own_has_the_backfills_scores_bit_for_bit_whoever_scores_it_beside(
+    backfilled: RunResult, running: Stack, trained: RunResult
+) -> None:
+    day, versions = DAYS[1], Deployments(running, trained.summary)
+    candidate = versions.register()["ModelPackageVersion"]
     before = published(running, day)
     unforced = running.airflow.trigger(DAG, conf={"day": day})
     assert ended(running, DAG, unforced) == "success"
     assert published(running, day) == before, "an unchanged day is not scored again"
-    forced = running.airflow.trigger(DAG, conf={"day": day, "force": True})
+    forced = running.airflow.trigger(DAG, conf={"day": day, "force": True, "challenger": candidate})
     assert ended(running, DAG, forced) == "success"
     after = published(running, day)
     assert after["run_id"] == forced
     assert after["sha256"] == before["sha256"]
     assert [job["task"] for job in after["jobs"]] == ["score_day"], "a day is one job"
+    key = f"{challenger_folder(MODEL, day, candidate)}{CHALLENGER}"
+    beside = json.loads(running.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    assert (beside["rows"], beside["agreed"], beside["changes"]) == (ROWS, 1.0, []), "a copy of the same model"
+    versions.reject_all_but_the_first()
 
 
 def test_several_jobs_and_the_endpoint_give_the_same_answers_bit_for_bit(backfilled: RunResult, running: Stack) -> None:
