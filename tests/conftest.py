@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=gone)
         items[:] = [item for item in items if item not in gone]
         _left_out.extend(item.nodeid for item in gone)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test with a helper or a fixture that looks for a missing model's files is left out too."""
+    report = yield
+    error = call.excinfo and call.excinfo.value
+    if error and GONE.search(str(error)) and re.search("does not exist|No such file", str(error)):
+        report.outcome, report.longrepr = "skipped", (str(item.path), 0, "for a model that is not here")
+        _left_out.append(item.nodeid)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
