@@ -66,10 +66,16 @@ scores: ## show a day's scores: rows, shares, the top ones: DAY=2015-06-01 [MODE
 	@$(setup) --for scores airflow jobs local_sagemaker
 	@$(local_stack).score --model="$$MODEL" --day="$${DAY-}" $${OUT:+--out="$$OUT"}
 
+.PHONY: kafka-test
+kafka-test: ## test the Kafka sink's transactions and fencing on brokers: KAFKA=host:port
+	@$(setup) jobs
+	@: "$${KAFKA:?is missing: make kafka-test KAFKA=host:port, such as localhost:9094 after make compose-up PROFILES=kafka}"
+	@PYTHONPATH=. .venv/jobs/bin/python -m pytest -q tests/include/jobs/sinks/test_kafka_brokers.py
+
 .PHONY: notebooks
 notebooks: ## run the notebooks of docs/notebooks on the stack of 'make up'; one of them trains and deploys: [MODEL=name] [DAY=...]
 	@$(setup) jobs
-	@PYTHONPATH=. .venv/jobs/bin/python tests/notebooks.py docs/notebooks/*.ipynb
+	@PYTHONPATH=. .venv/jobs/bin/python tests/notebooks.py docs/notebooks/train_to_predict.ipynb docs/notebooks/explore_model.ipynb
 
 .PHONY: up
 up: ## start Airflow and the local SageMaker; SCHEDULES=1 for runs by the clock of unpaused Dags, off unless given

@@ -54,6 +54,7 @@ PROOFS: dict[str, str] = {
     "make serve": "never ends: tests/include/online/ has the service, tests/test_makefile.py its arguments",
     "make score": "starts a stack: tests/include/online/test_score_file.py has what it runs",
     "make scores": "starts a stack: tests/include/client/ has what it reads",
+    "make kafka-test": "needs brokers; without them its tests run on noida-db if that is installed",
     "make notebooks": "tests/e2e/test_score_run.py::test_the_notebook_that_explores_a_model_runs",
     "make screenshots": "needs a stack with a scored model; tests/e2e/test_browser.py looks at the same pages",
     "make bundle": "tests/include/ops/mwaa/test_bundle.py",

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         scores = client.scores(model, day)
         print(f"{model}, {day}: {shown(scores)}")
         for file in map(Path, out):
-            if file.suffix == ".parquet":
+            if file.suffix.lower() == ".parquet":
                 scores.write_parquet(file)
             else:
                 scores.write_csv(file)

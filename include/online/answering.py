@@ -7,7 +7,7 @@ events, bit for bit.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -174,7 +174,7 @@ class Answering:
                     chosen.append(number)
             shared = first.tables
             if len(chosen) > 1:
-                shared = {name: pl.concat([parts[number].tables[name] for number in chosen]) for name in shape.tables}
+                shared = {name: _appended([parts[number].tables[name] for number in chosen]) for name in shape.tables}
             found |= dict.fromkeys(chosen, self._rows(shared))
             waiting = [number for number in waiting if number not in found]
         return [found[number] for number in range(len(parts))]
@@ -186,10 +186,12 @@ class Answering:
             parts = [tables[name] for tables in known.values() if name in tables and tables[name].height]
             if frame.height or not parts:
                 parts = [frame, *parts]
-            key = self._shape.tables[name].key
-            merged[name] = (  # what is remembered of a thing has each row once
-                pl.concat(parts).unique(key or None, keep="first", maintain_order=True) if len(parts) > 1 else parts[0]
-            )
+            merged[name] = _appended(parts)
+            if frame.height and len(parts) > 1:  # what is remembered of a thing has each row once
+                key = self._shape.tables[name].key or frame.columns
+                told = set(frame[key].rows())
+                if any(not told.isdisjoint(part[key].rows()) for part in parts[1:]):
+                    merged[name] = merged[name].unique(key, keep="first", maintain_order=True)
         return merged
 
     def _as_of(self, tables: Tables, things: set[Thing], moment: datetime | None) -> dict[str, pl.DataFrame]:
@@ -226,17 +228,18 @@ class Answering:
         shape, facts = self._shape, defaultdict[Thing, dict[str, object]](dict)
         for name, frame in tables.items():
             columns = [column for column in shape.thing if column in frame.columns]
-            is_of_one = all(frame[column].n_unique() == 1 for column in columns)
-            parts = {frame[columns].row(0): frame} if is_of_one and columns else {(): frame}
-            if not is_of_one:
-                parts = frame.partition_by(columns, as_dict=True)
-            for thing, rows in parts.items():
-                fact: dict[str, object] = {"rows": rows.height}
-                newest = rows[shape.time].max() if shape.time in rows.columns else None
-                if isinstance(newest, datetime):
-                    fact["newest"] = newest.isoformat()
+            things = frame[columns].rows() if columns else [()] * frame.height
+            newest: dict[Thing, datetime] = {}
+            if shape.time in frame.columns:
+                for thing, time in zip(things, frame[shape.time], strict=True):
+                    if time is not None and time > newest.get(thing, datetime.min):  # noqa: DTZ901 - as tables have it
+                        newest[thing] = time
+            for thing, rows in Counter(things).items():
+                fact: dict[str, object] = {"rows": rows}
+                if thing in newest:
+                    fact["newest"] = newest[thing].isoformat()
                     if moment:
-                        fact["age_hours"] = round((moment - newest).total_seconds() / 3600, 3)
+                        fact["age_hours"] = round((moment - newest[thing]).total_seconds() / 3600, 3)
                 facts[thing][name] = fact
         return facts
 
@@ -284,3 +287,11 @@ class Answering:
     def _not_features(self, columns: Sequence[str] | Mapping[str, object] | pl.DataFrame) -> list[str]:
         names = columns.columns if isinstance(columns, pl.DataFrame) else list(columns)
         return [name for name in self._shape.config.data.not_features if name in names]
+
+
+def _appended(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One after the other, without the threads that ``pl.concat`` hands this to."""
+    found, *others = frames
+    for frame in others:
+        found = found.vstack(frame)
+    return found

@@ -40,6 +40,7 @@ import re
 
 from include.models.config import files
 
+LONGEST_NAME = 255  # bytes of a file's name, on the machines of jobs
 CODE_ARCHIVE = "code.zip"
 DRIFT = "drift.json"  # the verdict on a day
 
@@ -137,9 +138,12 @@ def of_traffic(model: str) -> str:
 
 
 def inbox_object(key: str) -> tuple[str, str] | None:
-    """Model and file of a key in the inbox; None for any other key, such as a folder's."""
-    match = re.fullmatch(r"inbox/([^/]+)/([^/]+)", key)
-    return (match[1], match[2]) if match else None
+    """Model and file of a key in the inbox; None for any other key, such as a folder's, and for a name that no file
+    system takes."""
+    match = re.fullmatch(r"inbox/([^/]+)/([^/]+)", key, re.DOTALL)
+    if match is None or match[2] in (".", "..") or len(match[2].encode()) > LONGEST_NAME or "\0" in match[2]:
+        return None
+    return match[1], match[2]
 
 
 def inbox_prefix(model: str) -> str:

@@ -1,11 +1,13 @@
 """The online service compared with the endpoint's own server with the same model.
 
-    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--soak MINUTES [--clients 4]]
+    python tests/benchmarks/bench_online.py [--json] [--data FOLDER] [--rounds 6] [--update]
+        [--soak MINUTES [--clients 4]]
 
 With ``--soak`` it measures instead whether memory stays flat and no request fails for that many minutes, while the
-champion is swapped every half minute. ``--data`` is a folder with predictive maintenance's tables, such as the real
-ones; without it they are simulated. The same clients ask both servers in turn. Needs the repository on PYTHONPATH, in
-the environment of the jobs.
+champion is swapped every half minute; with ``--update`` how many requests of eight clients fail, to a local SageMaker's
+endpoint and to the service in front of it, while the endpoint moves to another model. ``--data`` is a folder with
+predictive maintenance's tables, such as the real ones; without it they are simulated. The same clients ask both servers
+in turn. Needs the repository on PYTHONPATH, in the environment of the jobs.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -27,7 +28,17 @@ from pathlib import Path
 import polars as pl
 
 import bench_serving
-from bench_serving import CLIENTS, Target, answers_ping, p99, under_load
+from bench_serving import (
+    AUTHORIZATION,
+    CLIENTS,
+    Soaking,
+    Target,
+    answers_ping,
+    dropped_by_an_update,
+    local_sagemaker,
+    p99,
+    under_load,
+)
 from bench_skew import tables_of
 from include.jobs.features.feature_table import examples
 from include.jobs.serving.artifact import save_artifact
@@ -35,6 +46,7 @@ from include.models.config import load_model
 from include.models.loader import estimator, feature_builder
 from include.models.predictive_maintenance.simulate import simulate
 from rows import Row, end, parser, row
+from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.local_server import free_port
 from tests.include.online.conftest import FEW_TREES, MODEL, Tables, until
 
@@ -98,35 +110,6 @@ def server(command: list[str], port: int, path: str, **told: str) -> Iterator[in
 def resident_mb(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
-
-
-class Soaking:
-    """Clients that ask until they are stopped: features, events with the store's history, and new events."""
-
-    def __init__(self, targets: list[Target], clients: int) -> None:
-        self._targets, self._stop = targets, threading.Event()
-        self.failures: list[str] = []
-        self.sent = 0
-        self._clients = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
-
-    def _ask(self, number: int) -> None:
-        while not self._stop.wait(PAUSE_SECONDS):
-            number += 1
-            self.sent += 1
-            try:
-                self._targets[number % len(self._targets)].seconds_of_each(1)
-            except (RuntimeError, OSError) as error:
-                self.failures.append(str(error))
-
-    def __enter__(self) -> Soaking:
-        for client in self._clients:
-            client.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for client in self._clients:
-            client.join()
 
 
 def soak(fleet: Tables, artifact: Path, folder: Path, minutes: float, clients: int) -> list[Row]:
@@ -237,12 +220,45 @@ def speeds(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
     ]
 
 
+def updates(fleet: Tables, artifact: Path, folder: Path) -> list[Row]:
+    """Requests to the endpoint, and to the service in front of it, while the endpoint moves to another model."""
+    features, events, questions, _ = bodies_of(fleet, artifact)
+    port = free_port()
+    with local_sagemaker(folder / "sagemaker", artifact) as hosting:
+        endpoint = hosting.endpoint(hosting.config(hosting.model()))
+        told = {
+            "MODEL": MODEL,
+            "BUCKET": BUCKET,
+            "BACKEND": "endpoint",
+            "ENDPOINT": endpoint,
+            "STATE": f"sqlite:///{folder / 'endpoint.db'}",
+            "PORT": str(port),
+            "AWS_ENDPOINT_URL": hosting.url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        with server(["-m", "include.online"], port, "/ready", **told):
+            Target(port, "/events", JSON, events).seconds_of_each(len(events))
+            signed = {**JSON, "Authorization": f"{AUTHORIZATION}Signature=0"}
+            targets = [
+                Target(hosting.server.port, f"/endpoints/{endpoint}/invocations", signed, features),
+                Target(port, "/predict", JSON, features),
+                Target(port, "/predict", JSON, questions),
+            ]
+            failures, sent = dropped_by_an_update(hosting, endpoint, targets)
+    what = "endpoint and online service in front of it: failed requests while the endpoint is updated"
+    first = "".join(f": {one[:200]}" for one in failures[:1])
+    return [row(what, f"{len(failures)} of {sent}{first}", "0", not failures and sent > 0)]
+
+
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--data", type=Path)
     options.add_argument("--rounds", type=int, default=bench_serving.ROUNDS)
     options.add_argument("--soak", type=float, metavar="MINUTES")
     options.add_argument("--clients", type=int, default=4, help="that ask during a soak")
+    options.add_argument("--update", action="store_true", help="measure what an update of the endpoint drops instead")
     given = options.parse_args()
     bench_serving.ROUNDS = given.rounds
     fleet = tables_of(given.data) if given.data else simulate(seed=11, machines=20)
@@ -253,9 +269,10 @@ def main() -> int:
         fitted = estimator(MODEL).fit(rows_of, rows_of, {**FEW_TREES, "num_boost_round": 40})
         save_artifact(folder / "artifact", load_model(MODEL), fitted, rows_of, rows_of, {})
         artifact = folder / "artifact"
-        rows = (
-            soak(fleet, artifact, folder, given.soak, given.clients) if given.soak else speeds(fleet, artifact, folder)
-        )
+        if given.soak:
+            rows = soak(fleet, artifact, folder, given.soak, given.clients)
+        else:
+            rows = (updates if given.update else speeds)(fleet, artifact, folder)
     return end(rows, given)
 
 

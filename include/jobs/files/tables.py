@@ -40,7 +40,8 @@ def folder_of(config: ModelConfig, data: Path) -> Iterator[Path]:
 
 
 def _called(file: str, given: str) -> str:
-    """The table's file name with the given file's packing or Parquet ending."""
+    """The table's file name with the given file's packing or Parquet ending, in lower case."""
+    given = given.lower()
     if given.endswith(PARQUET):
         return file.rpartition(".")[0] + PARQUET
     return file + next((ending for ending in PACKINGS if given.endswith(ending)), "")

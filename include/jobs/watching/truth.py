@@ -125,8 +125,9 @@ def _label_type(config: ModelConfig) -> pl.DataType:
 
 def _read(config: ModelConfig, file: Path, columns: dict[str, Column]) -> pl.DataFrame:
     """A file of labels, read like a raw table, in any of its formats."""
-    packing = next((ending for ending in PACKINGS if file.name.endswith(ending)), "")
-    ending = Path(file.name.removesuffix(packing)).suffix
+    name = file.name.lower()
+    packing = next((ending for ending in PACKINGS if name.endswith(ending)), "")
+    ending = Path(name.removesuffix(packing)).suffix
     table = Table(file=TABLE_FILE, columns=columns)
     if ending != PARQUET:
         table = table.model_copy(update={"file": Path(TABLE_FILE).with_suffix(ending).name})

@@ -129,11 +129,11 @@ def check_data(path: Path, wanted: Iterable[str]) -> dict[str, Path]:
             return {path.name: path}
         if len(wanted) > 1:
             raise ArgumentsError(f"DATA={path} is one file, but the model reads {named}: name the folder that has them")
-        if path.suffix == PARQUET:
+        name, suffix = path.name.lower(), path.suffix.lower()
+        if suffix == PARQUET:
             return {stored_names(wanted[0])[-1]: path}
-        packing = path.suffix if path.suffix in PACKINGS else ""
-        own = path.name.removesuffix(packing)
-        ending, expected = (name.rpartition(".")[2].lower() for name in (own, wanted[0]))
+        packing = suffix if suffix in PACKINGS else ""
+        ending, expected = (one.rpartition(".")[2] for one in (name.removesuffix(packing), wanted[0].lower()))
         if ending not in ENDINGS or (ending == "xlsx") != (expected == "xlsx"):
             raise ArgumentsError(f"DATA={path} is not a file that the model reads: {named}, {STORED}")
         return {wanted[0] + packing: path}
@@ -197,7 +197,7 @@ def check_scores(given: Given) -> None:
     if not given.get("DAY"):
         raise ArgumentsError("DAY is missing: make scores MODEL=... DAY=2015-06-01 [OUT=file.csv or file.parquet]")
     check_day("DAY", given["DAY"])
-    if (out := given.get("OUT")) and Path(out).suffix not in (".csv", ".parquet"):
+    if (out := given.get("OUT")) and Path(out).suffix.lower() not in (".csv", ".parquet"):
         raise ArgumentsError(f"OUT={out} is neither a .csv nor a .parquet file")
 
 

@@ -149,8 +149,28 @@ def test_one_that_is_encrypted_with_anothers_key_is_refused(
     assert take(bucket, arrived, answer) == "done before"
 
 
+@pytest.mark.parametrize("name", ["two words.csv", "Maß ☃.csv", "a+b%20c&d=e.CSV", "..csv", "-rf", "manifest.json"])
+def test_a_file_may_have_any_name(bucket: Any, readings: bytes, answer: inbox.Answerer, name: str) -> None:
+    key, out = f"inbox/{MODEL}/{name}", f"outbox/{MODEL}/{name}/"
+    bucket.objects[key] = readings
+    assert take(bucket, Arrived("bucket", key, bucket.etag(key)), answer) == "scored"
+    manifest = json.loads(bucket.objects[f"{out}manifest.json"])
+    assert manifest["source"]["key"] == key
+    assert [scores.startswith(out) for scores in manifest["scores"]] == [True]
+
+
 def test_keys_elsewhere_are_left_alone(bucket: Any, answer: inbox.Answerer) -> None:
-    for key in ("inbox/no_such_model/a.csv", f"inbox/{MODEL}/", f"inbox/{MODEL}/deep/a.csv", f"raw/{MODEL}/a.csv"):
+    for key in (
+        "inbox/no_such_model/a.csv",
+        f"inbox/{MODEL}/",
+        f"inbox/{MODEL}/deep/a.csv",
+        f"inbox/{MODEL}/deep/",
+        f"inbox/{MODEL}/.",
+        f"inbox/{MODEL}/..",
+        f"inbox/{MODEL}/../{MODEL}/a.csv",
+        f"inbox/{MODEL}/{'ü' * 128}.csv",
+        f"raw/{MODEL}/a.csv",
+    ):
         assert take(bucket, Arrived("bucket", key, "x"), answer) == "ignored"
     assert inbox_object(KEY) == (MODEL, "readings.csv")
 

