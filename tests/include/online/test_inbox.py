@@ -149,7 +149,7 @@ def test_one_that_is_encrypted_with_anothers_key_is_refused(
     assert take(bucket, arrived, answer) == "done before"
 
 
-@pytest.mark.parametrize("name", ["two words.csv", "Maß ☃.csv", "a+b%20c&d=e.CSV", "..csv", "-rf", "manifest.json"])
+@pytest.mark.parametrize("name", ["Maß ☃, two words.csv", "-a+b%20c&d=e.CSV", "..csv"])
 def test_a_file_may_have_any_name(bucket: Any, readings: bytes, answer: inbox.Answerer, name: str) -> None:
     key, out = f"inbox/{MODEL}/{name}", f"outbox/{MODEL}/{name}/"
     bucket.objects[key] = readings
