@@ -11,6 +11,7 @@ from include.models.config.judging import (
     Verdict,
     explain,
     may_register,
+    told_of_change,
     told_of_chosen,
     told_of_production,
     told_of_refit,
@@ -401,3 +402,16 @@ def test_segments_are_told_with_what_they_are_judged_by_and_the_worst_first(mode
     by = ", log_loss 0.05" if "model" in named else ""
     assert told["model"].endswith(f"model3: macro_f1 0.8 (0.7 to 0.9){by}, 100 rows")
     assert told["age"] == "model9: macro_f1 0.1, 3 rows, too few to be judged"
+
+
+def test_what_is_reached_since_a_change_is_told() -> None:
+    model = load_model("predictive_maintenance")
+    since: Any = {"day": "2015-10-01", "rows": 1600, "evidence": 3, "metrics": {"macro_f1": 0.956}}
+    whole: Any = {"metrics": GOOD, "champion": None}
+    assert told_of_change(model, whole) == []
+    (told,) = told_of_change(model, {**whole, "since": {**since, "intervals": {"macro_f1": (0.665, 1.0)}}})
+    assert told.startswith(
+        "On the 1,600 test rows since 2015-10-01, after the change, macro_f1 is 0.956 (95 % 0.665 to 1)"
+    )
+    (told,) = told_of_change(model, {**whole, "since": {**since, "metrics": {}, "intervals": {}}})
+    assert "macro_f1 has no value: monitoring compares" in told
