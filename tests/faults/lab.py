@@ -245,6 +245,10 @@ class Lab:
         """Tell a job that was started with ``until_told`` to end."""
         (self.settings.markers / f"{run.run_id}.end").touch()
 
+    def end_pause(self, run: Run, place: str) -> None:
+        """Let a task that pauses at this place continue."""
+        (self.settings.markers / f"{run.run_id}.{place}.over").touch()
+
     def wait_marker(self, run: Run, place: str, seconds: float = 180) -> None:
         marker = self.settings.markers / f"{run.run_id}.{place}"
         self.until(marker.exists, f"{run.run_id} coming to its {place}", seconds)

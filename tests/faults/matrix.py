@@ -11,8 +11,8 @@ from tests.faults.proxy import Rule
 from tests.faults.rows import Fault, Row, Struck, measure
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-LONG = 300.0  # seconds of a job that must be stopped: otherwise it would still run when orphans are counted
-BRIEF = 10.0
+BRIEF = 10.0  # seconds of a job that no fault has to strike
+PAUSE = 120.0  # seconds in which a fault strikes; the pause ends once it has
 
 
 # --- Airflow's processes end, at each phase of a task
@@ -21,9 +21,10 @@ Kill = Callable[[Lab, Run, signal.Signals], None]
 
 
 def _before_submit(lab: Lab, kill: Callable[[Run], None]) -> Run:
-    run = lab.start_run(seconds=BRIEF, hold_request=6)
+    run = lab.start_run(seconds=BRIEF, hold_request=PAUSE)
     lab.wait_marker(run, "request")
     kill(run)
+    lab.end_pause(run, "request")
     return run
 
 
@@ -53,9 +54,10 @@ def _after_the_job(lab: Lab, kill: Callable[[Run], None]) -> Run:
 
 
 def _in_callback(lab: Lab, kill: Callable[[Run], None]) -> Run:
-    run = lab.start_run(seconds=1, hold_callback=5)
+    run = lab.start_run(seconds=1, hold_callback=PAUSE)
     lab.wait_marker(run, "callback")
     kill(run)
+    lab.end_pause(run, "callback")
     return run
 
 
@@ -95,7 +97,7 @@ def _service_kills(service: str) -> list[Fault]:
 
 
 def _mark_failed_in_worker(lab: Lab) -> list[Struck]:
-    run = lab.start_run(seconds=LONG)
+    run = lab.start_run(until_told=True)
     lab.wait_job(run, "InProgress")
     lab.set_task_state(run, "failed")
     return [Struck(run, "failed")]
@@ -103,35 +105,35 @@ def _mark_failed_in_worker(lab: Lab) -> list[Struck]:
 
 def _mark_failed_before_submit(lab: Lab) -> list[Struck]:
     """Airflow ends the process only seconds later, at its next heartbeat."""
-    run = lab.start_run(seconds=LONG, hold_request=12)
+    run = lab.start_run(until_told=True, hold_request=PAUSE)
     lab.wait_marker(run, "request")
     lab.set_task_state(run, "failed")
     return [Struck(run, "failed", jobs=0)]
 
 
 def _mark_failed_deferred(lab: Lab) -> list[Struck]:
-    run = lab.start_run(seconds=LONG)
+    run = lab.start_run(until_told=True)
     lab.wait_trigger(run)
     lab.set_task_state(run, "failed")
     return [Struck(run, "failed")]
 
 
 def _mark_success_deferred(lab: Lab) -> list[Struck]:
-    run = lab.start_run(seconds=LONG)
+    run = lab.start_run(until_told=True)
     lab.wait_trigger(run)
     lab.set_task_state(run, "success")
     return [Struck(run, "failed")]  # the next task has no result to use
 
 
 def _run_failed_deferred(lab: Lab) -> list[Struck]:
-    run = lab.start_run(seconds=LONG)
+    run = lab.start_run(until_told=True)
     lab.wait_trigger(run)
     lab.set_run_state(run, "failed")
     return [Struck(run, "failed")]
 
 
 def _run_failed_in_worker(lab: Lab) -> list[Struck]:
-    run = lab.start_run(seconds=LONG)
+    run = lab.start_run(until_told=True)
     lab.wait_job(run, "InProgress")
     lab.set_run_state(run, "failed")
     return [Struck(run, "failed")]
@@ -139,18 +141,23 @@ def _run_failed_in_worker(lab: Lab) -> list[Struck]:
 
 def _clear_deferred(lab: Lab) -> list[Struck]:
     """The running job is stopped and the task runs again, or the new try comes first and attaches to the job."""
-    run = lab.start_run(seconds=BRIEF + 15)
+    run = lab.start_run(until_told=True)
     lab.wait_trigger(run)
+    cleared = lab.task(run)["try_number"]
     lab.clear_task(run)
+    lab.until(lambda: lab.task(run)["try_number"] > cleared, f"another try of {run.run_id}", 120)
+    lab.wait_task(run, "deferred")
+    lab.end_job(run)
     lab.until(lambda: lab.task(run)["state"] == "success", f"{run.run_id} having its job done", 120)
     return [Struck(run, jobs=min(2, len(lab.jobs(run))))]
 
 
 def _clear_in_worker(lab: Lab) -> list[Struck]:
-    run = lab.start_run(seconds=BRIEF + 15)
+    run = lab.start_run(until_told=True)
     lab.wait_job(run, "InProgress")
     lab.clear_task(run)
     lab.until(lambda: len(lab.jobs(run)) == 2, f"a second job of {run.run_id}", 120)
+    lab.end_job(run)
     return [Struck(run, jobs=2)]
 
 
@@ -164,11 +171,11 @@ def _clear_finished(lab: Lab) -> list[Struck]:
 
 def _execution_timeout(lab: Lab) -> list[Struck]:
     """Each of the two tries starts a job, times out and stops it."""
-    return [Struck(lab.start_run("one_job_timed_out", seconds=LONG), "failed", jobs=2)]
+    return [Struck(lab.start_run("one_job_timed_out", until_told=True), "failed", jobs=2)]
 
 
 def _given_up_by_trigger(lab: Lab) -> list[Struck]:
-    run = lab.start_run("one_job_given_up", seconds=LONG)
+    run = lab.start_run("one_job_given_up", until_told=True)
     lab.wait_job(run, "Stopping", "Stopped")
     lab.wait_job(run, "InProgress", attempt=2)
     lab.set_task_state(run, "failed")
@@ -177,7 +184,7 @@ def _given_up_by_trigger(lab: Lab) -> list[Struck]:
 
 def _given_up_without_triggerer(lab: Lab) -> list[Struck]:
     """The scheduler ends the deferral; a worker stops the job."""
-    run = lab.start_run("one_job_given_up", seconds=LONG)
+    run = lab.start_run("one_job_given_up", until_told=True)
     lab.wait_task(run, "deferred")
     triggerer = lab.away("airflow-triggerer")
     try:
@@ -202,9 +209,11 @@ def _lost_create_answer(lab: Lab) -> list[Struck]:
 
 def _lost_create_answers(lab: Lab) -> list[Struck]:
     """More errors than the client retries; the task's next try finds the job."""
-    run = lab.start_run(seconds=BRIEF + 30, hold_request=3)
+    run = lab.start_run(until_told=True, hold_request=3)
     lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=1))
     lab.proxy.add(Rule("CreateProcessingJob", run.job(), times=10, code="InternalFailure", status=500))
+    lab.wait_task(run, "deferred")
+    lab.end_job(run)
     return [Struck(run)]
 
 
@@ -235,9 +244,10 @@ def _refused_request(lab: Lab) -> list[Struck]:
 
 def _sagemaker_restarts(lab: Lab) -> list[Struck]:
     """While a job runs: the local SageMaker resumes it, and Airflow waits."""
-    run = lab.start_run(seconds=BRIEF + 10)
+    run = lab.start_run(until_told=True)
     lab.wait_task(run, "deferred")
     lab.kill_service("local-sagemaker", signal.SIGTERM)
+    lab.end_job(run)
     return [Struck(run)]
 
 

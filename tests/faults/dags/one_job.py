@@ -1,9 +1,10 @@
 """Airflow Dags with one task each, for faults to strike. The task's job only sleeps.
 
 The run's configuration says how long the job takes, or that it runs until it is told to end (``until_told``) by a file
-``<run id>.end`` in the folder FAULTS_MARKERS. It also says where the task pauses to be struck: while its request is
-built (``hold_request``), or in its success callback (``hold_callback``). A file ``<run id>.<place>`` in the same folder
-tells that a task has reached that place; it pauses there only once.
+``<run id>.end`` in the folder FAULTS_MARKERS. It also says where the task pauses to be struck, and for how many seconds
+at most: while its request is built (``hold_request``), or in its success callback (``hold_callback``). A file
+``<run id>.<place>`` in the same folder tells that a task has reached that place, and ``<run id>.<place>.over`` ends the
+pause; a task pauses there only once.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def hold(context: Context, place: str) -> None:
     held = marker(context, place)
     if seconds := 0 if held.exists() else context["params"][f"hold_{place}"]:
         held.touch()
-        time.sleep(seconds)
+        last = time.monotonic() + seconds
+        while time.monotonic() < last and not marker(context, f"{place}.over").exists():
+            time.sleep(0.1)
 
 
 def hold_callback(context: Context) -> None:
