@@ -250,7 +250,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     config = load_model(arguments.model)
-    tracking.prepare()
+    tracking.prepare(config.name)
     test = read_split(arguments.features / "test")
     tables = read_tables(config, arguments.validated)
     given = [folder for name in in_production if (folder := getattr(arguments, name))]

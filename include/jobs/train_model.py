@@ -103,7 +103,7 @@ def train(
         JobError: unusable hyperparameters or features.
     """
     hyperparameters = parse_hyperparameters(config, given)
-    tracking.prepare()
+    tracking.prepare(config.name)
     splits = {name: read_split(folder) for name, folder in channels.items()}
     parts = {name: examples(config, split) for name, split in splits.items()}
     fitted, validation = parts["train"], parts["validation"]

@@ -69,7 +69,7 @@ def loads(body: bytes, media_type: str) -> object:
         BadRequestError: it is none of these.
     """
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode().lstrip("\ufeff")
         if media_type == CSV:
             lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
             if len(lines) < 2:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include.ops.local_stack.settings import ROOT
-from tests.faults import crowd, matrix, reading, sagemaker
+from tests.faults import crowd, matrix, reading, sagemaker, tracking
 from tests.faults.lab import Lab
 from tests.faults.rows import Fault, Row, measure, measure_together
 
@@ -49,6 +49,7 @@ CROWDS: Groups = {  # on a stack with a laptop's timeouts, as hundreds of tasks 
 }
 ALONE: dict[str, Callable[[Path, Callable[[str], None]], Row]] = {  # without Airflow
     "fuzz": reading.fuzz,
+    "mlflow": tracking.tracked,
     "sagemaker-crashes": sagemaker.crashes,
     "sagemaker-restarts": sagemaker.restarts,
     "sagemaker-memory": sagemaker.memory,

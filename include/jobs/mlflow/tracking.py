@@ -32,21 +32,21 @@ class IncompleteError(Exception):
     """A run is incomplete; the message says what is missing and why."""
 
 
-def prepare() -> None:
-    """Imports MLflow and opens the store in the background, which takes seconds."""
-    _in_background(lambda client: client.search_experiments(max_results=1))
+def prepare(model: str) -> Future[None] | None:
+    """Imports MLflow and opens the store in the background, which takes seconds; ends the model's runs whose job or
+    server died before ``start_run`` could: they would seem to run forever."""
+    return _in_background(lambda client: _end_abandoned(client, model))
 
 
 def start_run(
-    experiment: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float
+    model: str, parameters: Mapping[str, object], tags: Mapping[str, str], began: float
 ) -> Future[str] | None:
     """Creates a run that started at ``began`` (seconds since 1970); returns its id.
 
     It is FAILED until ``log`` completes it, so a job that dies earlier leaves no run that seems to be running.
-    MLFLOW_EXPERIMENT_NAME overrides ``experiment``.
+    It is in the experiment MLFLOW_EXPERIMENT_NAME, by default the model's.
     """
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
-    return _in_background(lambda client: _create(client, name, parameters, tags, began))
+    return _in_background(lambda client: _create(client, _experiment(model), parameters, tags, began))
 
 
 def log(
@@ -133,7 +133,6 @@ def _create(
 
     experiment = client.get_experiment_by_name(name)
     experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name)
-    _end_abandoned(client, experiment_id, tags.get("model"))
     run = client.create_run(experiment_id, int(began * 1000), dict(tags), run_name=tags.get("run"))
     client.set_terminated(run.info.run_id, "FAILED")
     described = {name: str(value)[:LONGEST_VALUE] for name, value in entries(parameters).items()}
@@ -141,10 +140,15 @@ def _create(
     return str(run.info.run_id)
 
 
-def _end_abandoned(client: MlflowClient, experiment_id: str, model: str | None) -> None:
-    """Ends the model's runs whose job or server died before ``_create`` could; they would seem to run forever."""
-    for run in client.search_runs([experiment_id], f"attributes.status = 'RUNNING' and tags.model = '{model}'"):
-        client.set_terminated(run.info.run_id, "FAILED")
+def _end_abandoned(client: MlflowClient, model: str) -> None:
+    if experiment := client.get_experiment_by_name(_experiment(model)):
+        running = f"attributes.status = 'RUNNING' and tags.model = '{model}'"
+        for run in client.search_runs([experiment.experiment_id], running):
+            client.set_terminated(run.info.run_id, "FAILED")
+
+
+def _experiment(model: str) -> str:
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", model)
 
 
 def _create_experiment(client: MlflowClient, name: str) -> str:

@@ -82,7 +82,7 @@ def parse(body: bytes, media_type: str, columns: Columns) -> pl.DataFrame:
         BadRequestError: with the message for the caller.
     """
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode().lstrip("\ufeff")  # several, as in a raw file
     except UnicodeDecodeError as error:
         raise BadRequestError(f"the request is not UTF-8 text: {error}") from None
     if "\0" in text:
@@ -333,7 +333,9 @@ def _is_number(text: str, column: Column | None = None) -> bool:
 
 
 def _wrong_width(where: str, row: Sequence[object], names: list[str]) -> str:
-    wanted = f"{where} has {len(row)} values instead of {len(names)}"
+    wanted = f"{where} has {len(row)} value{'' if len(row) == 1 else 's'} instead of {len(names)}"
+    if len(row) == 1 and any(mark in str(row[0]) for mark in ";\t|"):
+        return f"{wanted}: separate them by commas."
     if len(row) < len(names):
         return f"{wanted}: column '{names[len(row)]}' and those after it are missing."
     return f"{wanted}: what comes after the last column '{names[-1]}' is unknown."

@@ -113,14 +113,21 @@ def schema_problems(error: ValidationError, whole: type[Section]) -> Iterator[Pr
 def _as_given(errors: Iterable[ErrorDetails]) -> Iterator[ErrorDetails]:
     """Drops what follows from another error, and for a text or a list of texts keeps only the error of the given
     form."""
+    neither, told = dict[KeyPath, ErrorDetails](), list[KeyPath]()
     for problem in errors:
         location = problem["loc"]
         union = next((part for part in location if part == A_TEXT or str(part).startswith("list[")), None)
-        if problem["type"] == "default_factory_not_called" or (
-            problem["type"] in ("list_type", "string_type") and union is not None and location[-1] == union
-        ):
+        place = tuple(part for part in location if part != union)
+        if problem["type"] == "default_factory_not_called":
             continue
-        yield {**problem, "loc": tuple(part for part in location if part != union)}
+        if problem["type"] in ("list_type", "string_type") and union is not None and location[-1] == union:
+            neither[place] = problem
+            continue
+        told.append(place)
+        yield {**problem, "loc": place}
+    for place, problem in neither.items():
+        if not any(one[: len(place)] == place for one in told):
+            yield {**problem, "loc": place, "msg": "Input should be a text or a list of texts"}
 
 
 def _shown(folder: Path) -> str:

@@ -9,7 +9,7 @@ import json
 from hypothesis import strategies as st
 
 from include.jobs.serving.payload import CSV, JSON, JSONLINES, BadRequestError, Columns, parse
-from include.models.config.kinds import STRING
+from include.models.config.kinds import STRING, number_in
 from tests.fuzz.examples import attempt, damaged, fuzz
 
 COLUMNS = Columns(["volt", "site", "age"], frozenset({"id"}), {"site": STRING}, {"Volt (V)": "volt"})
@@ -27,13 +27,24 @@ FRAGMENTS = [b'"', b'""', b",", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"\xff", 
 FRAGMENTS += [b"volt", b"site", b"id", b"Volt (V)", b"NaN", b"Infinity", b"1e999", b'"instances":', b"\xe2\x80\xa8"]
 
 
+NAMES = {"age", "volt", "site", "Volt (V)"}
+
+
+def is_number(cell: str) -> bool:
+    try:
+        number_in(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def sent(body: bytes, media_type: str) -> int | None:
     """The number of rows in a body, counted by Python's own readers; None if they cannot tell."""
     try:
         text = body.decode("utf-8-sig")
         if media_type == CSV:
             rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-            return len(rows) - bool(rows and set(rows[0]) & {"age", "volt", "site", "Volt (V)"})
+            return len(rows) - bool(rows and set(rows[0]) & NAMES and not any(map(is_number, rows[0])))
         if media_type == JSONLINES:
             return sum(bool(line.strip()) for line in text.split("\n"))
         found = json.loads(text)

@@ -77,18 +77,19 @@ def test_a_job_that_dies_before_it_tracks_leaves_no_run_that_seems_to_run(store:
     assert store.get_run(run_id).info.status == "FINISHED"
 
 
-def test_a_run_whose_job_or_server_died_at_once_is_ended_by_the_next_one(
+def test_a_run_whose_job_or_server_died_at_once_is_ended_by_the_next_job(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tags = {"model": "pumps"}
     with monkeypatch.context() as killed:
         killed.setattr("mlflow.MlflowClient.set_terminated", lambda *_: 1 / 0)
-        assert tracking.wait_for(tracking.start_run("an experiment", {}, tags, time.time()), 120) is None
-    experiment = store.get_experiment_by_name("an experiment").experiment_id
+        assert tracking.wait_for(tracking.start_run("pumps", {}, {"model": "pumps"}, time.time()), 120) is None
+    experiment = store.get_experiment_by_name("pumps").experiment_id
     by_hand = store.create_run(experiment).info.run_id
     (left,) = store.search_runs([experiment], "tags.model = 'pumps'")
     assert left.info.status == "RUNNING"
-    assert tracking.wait_for(tracking.start_run("an experiment", {}, tags, time.time()), 120)
+    problems: list[str] = []
+    tracking.wait_for(tracking.prepare("pumps"), 120, problems)
+    assert problems == []
     assert store.get_run(left.info.run_id).info.status == "FAILED"
     assert store.get_run(by_hand).info.status == "RUNNING", "it does not belong to a job"
 

@@ -113,6 +113,7 @@ def test_text_where_numbers_belong_is_a_header_that_is_wrong() -> None:
     ("body", "message"),
     [
         (b"red,1_000\n", r"If line 1 is a row: row 1, column 'weight': '1_000' is not a number"),
+        (b"red;2\n", r"has 1 value instead of 2: separate them by commas"),
         (b"a;b,c,d\n", r"If line 1 is a row: it has 3 values instead of 2"),
         (b"red,?\nblue,2\n", r"If line 1 is a row: row 1, column 'weight': '\?' is not a number"),
     ],
@@ -156,7 +157,8 @@ def test_named_columns_are_aligned_and_keys_are_ignored() -> None:
 
 
 def test_a_byte_order_mark_and_missing_values_are_accepted() -> None:
-    assert rows("\ufeffvolt,rotate,age\n1,,NaN\n", CSV) == [(1.0, None, None)]
+    for marks in ("\ufeff", "\ufeff\ufeff"):
+        assert rows(f"{marks}volt,rotate,age\n1,,NaN\n", CSV) == [(1.0, None, None)]
     assert rows("1,null,2\n", CSV) == [(1.0, None, 2.0)]
     assert rows('{"volt": 1, "rotate": null, "age": NaN}', JSON) == [(1.0, None, None)]
 

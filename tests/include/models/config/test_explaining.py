@@ -78,6 +78,12 @@ def test_a_key_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
         ("test_share: 0.2", "test_share: 1.2", "split.test_share: Input should be less than 0.9; found 1.2.$"),
         ("        TWF: integer", "        TWF: intiger", "or 'string'; found 'intiger'.$"),
         ("        TWF: integer", "        TWF: {kind: timestamp, format: DD.MM.YYYY}", "allowed is strptime's letters"),
+        (
+            "        TWF: integer",
+            "        TWF: {kind: timestamp, format: 2024}",
+            "a text or a list of texts; found 2024",
+        ),
+        ("        TWF: integer", "        TWF: {kind: timestamp, format: {}}", "should be a text or a list of texts"),
         ("        TWF: integer", "        TWF: {kind: timestamp, format: [x]}", "TWF.format.0: allowed is strptime's"),
         ("        TWF: integer", "        TWF: {kind: timestamp, format: '%Y-%m-%Q'}", "format has '%Q', which is not"),
         ("        TWF: integer", "        TWF: {kind: timestamp, format: '%d.%m. %H:%M'}", "format has no year"),
