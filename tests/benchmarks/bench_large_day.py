@@ -25,6 +25,7 @@ from pathlib import Path
 import psutil
 
 from include.models.config import load_model
+from include.models.config.files import CHECKS
 from include.platform.code_bundle import upload_code
 from include.platform.run_folders import Run
 from include.platform.storage import daily_partition, daily_prefix, split_uri
@@ -102,6 +103,7 @@ def score_day(hosting: Hosting, model: str, folder: Path, watch: Watch) -> int:
     prefix = daily_prefix(model)
     manifest = [{"prefix": f"s3://{BUCKET}/{prefix}"}, *(key.removeprefix(prefix) for key in keys)]
     s3.put_object(Bucket=BUCKET, Key=split_uri(run.day_inputs)[1], Body=json.dumps(manifest).encode())
+    s3.put_object(Bucket=BUCKET, Key=f"{split_uri(run.checks)[1]}/{CHECKS}", Body=b"{}")
     facts = environment(upload_code(s3, BUCKET, ROOT))
 
     def objects(uri: str) -> list[str]:
