@@ -29,7 +29,7 @@ from include.online.settings import Settings
 from include.online.together import Together
 
 SMALL = 1 << 16  # bytes; a larger request is computed alone, so that no other waits for it
-THREADS = {"local": None, "endpoint": 32}  # None: one per core; an endpoint's answers are only awaited
+AWAITED = 32  # an endpoint's answers at once; what is computed here takes turns at the interpreter, see Together
 log = logging.getLogger("online")
 
 
@@ -38,9 +38,9 @@ class Routes:
 
     def __init__(self, settings: Settings, service: Service, metrics: Metrics) -> None:
         self._settings, self._service, self._metrics = settings, service, metrics
-        threads = THREADS[settings.backend] or max(2, os.cpu_count() or 1)
-        self._limiter = anyio.CapacityLimiter(threads)
-        self._together = Together(service.predict_together, threads)
+        local = settings.backend == "local"
+        self._limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1) if local else AWAITED)
+        self._together = Together(service.predict_together, threads=1 if local else AWAITED)
 
     def add_to(self, api: FastAPI) -> None:
         described = Described(self._service.shape)
