@@ -29,6 +29,7 @@ import pyarrow.csv as pa_csv
 
 from include.models.config import LINE, Column, Table
 from include.models.config.files import PARQUET
+from include.models.config.kinds import WHITESPACE
 from include.models.raw.other_formats import LOOKED_AT, ZIP, other_format, wide_encoding
 from include.models.raw.parquet import ParquetError, ParquetRows
 from include.models.raw.row_ends import (
@@ -192,7 +193,7 @@ class RawFile:
             cells = next(csv.reader([first.decode().rstrip("\r\n")], delimiter=self.delimiter, strict=True), [])
         except csv.Error as error:
             raise self._unreadable(f"a header that is not CSV ({error})", "comma-separated names") from error
-        return [cell.strip() for cell in cells]
+        return [cell.strip(WHITESPACE) for cell in cells]
 
     def _after_blank_rows(self) -> bytes:
         """Some complete rows, the first of which has text; empty if no row has any."""

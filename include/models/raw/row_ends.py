@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 
+from include.models.config.kinds import WHITESPACE
+
 LONGEST_BLANK_ROW = 1 << 16  # bytes, fewer than Python's reader takes in a cell
 LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 
@@ -47,7 +49,7 @@ def is_blank(row: bytes, delimiter: str) -> bool:
     if len(row) > LONGEST_BLANK_ROW:
         return False
     cells = next(csv.reader([row.decode(errors="replace").rstrip("\r\n")], delimiter=delimiter), [])
-    return not any(cell.strip() for cell in cells)
+    return not any(cell.strip(WHITESPACE) for cell in cells)
 
 
 def after_lines(content: bytes, count: int) -> int | None:

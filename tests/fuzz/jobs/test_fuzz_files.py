@@ -17,6 +17,7 @@ from include.jobs.validation.cleaning import Window, clean_table
 from include.jobs.validation.findings import UnusableFileError
 from include.jobs.validation.reading import read_table
 from include.models.config import LINE, Table, load_model
+from include.models.config.kinds import WHITESPACE
 from include.models.machine_downtime.simulate import main as simulate
 from include.models.raw.reader import UnreadableFileError, open_raw
 from tests.fuzz.examples import attempt, damaged, fuzz
@@ -68,12 +69,12 @@ def test_raw_files(tmp_path: Path) -> None:
 
 
 def with_text(rows: list[list[str]]) -> int:
-    return sum(any(cell.strip() for cell in row) for row in rows)
+    return sum(any(cell.strip(WHITESPACE) for cell in row) for row in rows)
 
 
 def header_row(rows: list[list[str]]) -> int:
     """The first row with any text, or the last row."""
-    return next((place for place, row in enumerate(rows) if any(cell.strip() for cell in row)), len(rows) - 1)
+    return next((place for place, row in enumerate(rows) if any(cell.strip(WHITESPACE) for cell in row)), len(rows) - 1)
 
 
 @pytest.fixture(scope="module")

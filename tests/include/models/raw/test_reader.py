@@ -159,6 +159,15 @@ def test_a_byte_order_mark_within_the_text_is_its_cells_wherever_a_block_begins(
     assert [text for block in blocks for text in block.malformed["text"]] == ["\ufeff7,8"]
 
 
+def test_a_separator_that_python_strips_is_text_everywhere(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\x1c\n\x1d\n")
+    with open_raw(path) as raw:
+        assert raw.header == ["\x1c"]
+        (block,) = list(raw.blocks(["x"]))
+    assert block.lines.rows() == [("\x1d", 2)]
+
+
 @pytest.mark.parametrize("blank", [b"\n", b" \t\r\n", b",,\n", b"\x0b\r", "\u00a0,\n".encode(), b'"",""\r\n'])
 @pytest.mark.parametrize("block_bytes", [1, 7, reader.BLOCK])
 def test_blank_rows_before_the_header_are_none(tmp_path: Path, blank: bytes, block_bytes: int) -> None:
