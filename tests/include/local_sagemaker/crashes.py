@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from tests.include.local_sagemaker.conftest import BUCKET
 from tests.include.local_sagemaker.hosting import Hosting, hosting_server
@@ -58,7 +59,7 @@ def cut_off() -> Iterator[None]:
     """Raise connection errors as CutOffError; errors that the server answers with are unchanged."""
     try:
         yield
-    except BotoCoreError as error:
+    except (BotoCoreError, HTTPError) as error:  # botocore does not translate urllib3's errors of a body
         raise CutOffError from error
 
 
