@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import polars as pl
+from polars import selectors
 
 from include.client.client import Client, ClientError, over_http
 
@@ -22,7 +23,9 @@ def shown(scores: pl.DataFrame) -> str:
         counts = prediction.value_counts(sort=True)
         lines += [f"{label:24}{count:8,}  {count / scores.height:7.2%}" for label, count in counts.iter_rows()]
         usual = f"probability_{counts['prediction'][0]}"
-        ranked = scores.sort(usual) if usual in scores.columns else scores
+        ranked = scores
+        if usual in scores.columns:
+            ranked = scores.sort(usual).with_columns((1 - pl.col(usual)).round(4).alias("risk"))
         lines.append(f"least usual, at most {TOP}:")
     else:
         mean, least, most = scores.select(
@@ -31,8 +34,19 @@ def shown(scores: pl.DataFrame) -> str:
         lines.append(f"mean {mean:.4g}, from {least:.4g} to {most:.4g}")
         ranked = scores.sort("prediction", descending=True)
         lines.append(f"highest, at most {TOP}:")
-    with pl.Config(tbl_rows=TOP, tbl_cols=20, tbl_hide_dataframe_shape=True):
-        return "\n".join([*lines, str(ranked.head(TOP))])
+    with pl.Config(tbl_rows=TOP, tbl_cols=20, tbl_width_chars=120, fmt_str_lengths=60) as shape:
+        shape.set_tbl_hide_dataframe_shape().set_tbl_hide_column_data_types()
+        return "\n".join([*lines, str(_brief(ranked.head(TOP)))])
+
+
+def _brief(rows: pl.DataFrame) -> pl.DataFrame:
+    """What fits in a terminal's line: no probabilities, times to the minute, and of the reasons the first."""
+    rows = rows.with_columns(selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"))
+    rows = rows.drop(selectors.starts_with("probability_"))
+    if "reasons" not in rows.columns:
+        return rows
+    feature, value = (pl.col("reasons").str.json_path_match(f"$[0].{part}") for part in ("feature", "value"))
+    return rows.with_columns(pl.format("{} {}", feature, value).fill_null("").alias("first reason")).drop("reasons")
 
 
 def main(argv: list[str]) -> int:

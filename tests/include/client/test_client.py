@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import boto3
@@ -87,7 +87,22 @@ def test_what_is_shown_are_shares_and_the_least_usual_rows() -> None:
     said = shown(SCORES)
     assert "2 rows" in said
     assert "50.00%" in said
+    assert "probability_none" not in said
     assert "mean 2" in shown(pl.DataFrame({"prediction": [1.0, 3.0]}))
+
+
+def test_a_row_fits_in_a_line_with_its_time_risk_and_first_reason() -> None:
+    reasons = json.dumps([{"feature": "volt", "value": "52.1", "contribution": 3.6}, {"feature": "age", "value": "1"}])
+    times = [datetime.fromisoformat("2015-06-01T06:00"), datetime.fromisoformat("2015-06-01T07:00")]
+    said = shown(SCORES.with_columns(pl.Series("datetime", times), pl.Series("reasons", [None, reasons])))
+    (line,) = (line for line in said.splitlines() if "comp1" in line and "│" in line)
+    assert [cell.strip() for cell in line.strip("│").split("┆")] == [
+        "2",
+        "comp1",
+        "2015-06-01 07:00",
+        "0.8",
+        "volt 52.1",
+    ]
 
 
 def test_mwaa_is_asked_with_its_path_query_and_body_apart() -> None:
