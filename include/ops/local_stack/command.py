@@ -20,6 +20,7 @@ from include.ops.local_stack.raw_data import RawDataError
 from include.ops.local_stack.seed import SeedError
 from include.ops.local_stack.settings import Settings, SettingsError
 
+INTERRUPTED = 130  # as shells report SIGINT
 LONGEST_SILENCE = 6.0  # seconds: nobody has to wonder for ten whether anything happens
 EXPECTED: tuple[type[Exception], ...] = (
     ArgumentsError,
@@ -32,7 +33,7 @@ EXPECTED: tuple[type[Exception], ...] = (
 
 
 def carry_out(work: Callable[[Settings], int], console: Console, *expected: type[Exception]) -> int:
-    """The exit status: ``work``'s result, or 1 after an error whose message says what to do.
+    """The exit status: ``work``'s result, 1 after an error whose message says what to do, or 130 after Ctrl-C.
 
     Args:
         expected: such errors of this command, besides those of the stack and its data.
@@ -46,6 +47,9 @@ def carry_out(work: Callable[[Settings], int], console: Console, *expected: type
         said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
         message = f"Airflow's API did not answer as expected: {error} {said}".strip()
         console.print(f"[red]error:[/] {escape(message)}. Its log: {escape(str(settings.home))}/logs")
+    except KeyboardInterrupt:
+        console.print("\ninterrupted. Runs that Airflow has started go on: see make status", highlight=False)
+        return INTERRUPTED
     return 1
 
 

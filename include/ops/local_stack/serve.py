@@ -145,15 +145,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8765)
     arguments = parser.parse_args(argv)
     console = Console()
-    try:
-        return carry_out(
-            lambda settings: serve(settings, arguments.model, arguments.port, console),
-            console,
-            PromotionError,
-            httpx.TransportError,
-        )
-    except KeyboardInterrupt:
-        return 0
+
+    def work(settings: Settings) -> int:
+        try:
+            return serve(settings, arguments.model, arguments.port, console)
+        except KeyboardInterrupt:
+            return 0  # which is how a service ends
+
+    return carry_out(work, console, PromotionError, httpx.TransportError)
 
 
 if __name__ == "__main__":
