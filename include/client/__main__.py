@@ -8,9 +8,9 @@ from pathlib import Path
 
 import boto3
 import polars as pl
-from polars import selectors
 
 from include.client.client import Client, ClientError, over_http
+from include.models.score_table import score_table
 
 TOP = 10
 
@@ -34,19 +34,7 @@ def shown(scores: pl.DataFrame) -> str:
         lines.append(f"mean {mean:.4g}, from {least:.4g} to {most:.4g}")
         ranked = scores.sort("prediction", descending=True)
         lines.append(f"highest, at most {TOP}:")
-    with pl.Config(tbl_rows=TOP, tbl_cols=20, tbl_width_chars=120, fmt_str_lengths=60) as shape:
-        shape.set_tbl_hide_dataframe_shape().set_tbl_hide_column_data_types()
-        return "\n".join([*lines, str(_brief(ranked.head(TOP)))])
-
-
-def _brief(rows: pl.DataFrame) -> pl.DataFrame:
-    """What fits in a terminal's line: no probabilities, times to the minute, and of the reasons the first."""
-    rows = rows.with_columns(selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"))
-    rows = rows.drop(selectors.starts_with("probability_"))
-    if "reasons" not in rows.columns:
-        return rows
-    feature, value = (pl.col("reasons").str.json_path_match(f"$[0].{part}") for part in ("feature", "value"))
-    return rows.with_columns(pl.format("{} {}", feature, value).fill_null("").alias("first reason")).drop("reasons")
+    return "\n".join([*lines, score_table(ranked.head(TOP))])
 
 
 def main(argv: list[str]) -> int:

@@ -30,6 +30,7 @@ from include.models.config.files import FILE_RESULT, PARTS
 from include.models.config.results import FileResult
 from include.models.errors import JobError
 from include.models.quoting import quoting
+from include.models.score_table import score_table
 from include.online.backends import Version, champion_in, download_artifact
 from include.online.settings import Settings
 from include.platform.borders import model_group
@@ -103,7 +104,7 @@ def main(argv: list[str]) -> int:
         return 1
     files = sorted(out.glob("scores*.parquet"))
     print(f"{result['rows']:,} scores of version {champion.version.name}: {', '.join(map(str, files))}")
-    print(pl.read_parquet(files[0], n_rows=5))
+    print(score_table(pl.read_parquet(files[0], n_rows=5)))
     return 0
 
 
