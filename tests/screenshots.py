@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from include.ops.local_stack.airflow_api import AirflowApi
@@ -60,8 +61,10 @@ def addresses(settings: Settings, model: str) -> dict[str, str]:
     }
     index: ModelIndex | None = read_json(s3_client(settings), f"s3://{BUCKET}/{model_index(model)}")
     airflow = AirflowApi(settings.airflow_url, settings.login)
-    for run_id in airflow.run_ids(f"deploy_{model}")[:1]:
-        found["packet"] = _file(local, Run(BUCKET, f"deploy_{model}", run_id).promotion_packet)
+    packets = (Run(BUCKET, f"deploy_{model}", run_id).promotion_packet for run_id in airflow.run_ids(f"deploy_{model}"))
+    for packet in (uri for uri in packets if httpx.head(_file(local, uri), trust_env=False).is_success):
+        found["packet"] = _file(local, packet)  # of the newest run that asked
+        break
     if index and index["versions"]:
         found["version"] = f"{console}/model/{model}/version/{index['versions'][-1]['version']}"
     if runs := airflow.run_ids(f"train_{model}"):

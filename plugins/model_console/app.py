@@ -344,7 +344,7 @@ def _templates() -> jinja2.Environment:
     templates.filters["words"] = lambda text: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).capitalize()
     templates.filters["moment"] = lambda text: text[:16].replace("T", " ") if text else "–"
     templates.filters["day"] = lambda value: value.isoformat() if isinstance(value, date) else value
-    templates.filters["usd"] = lambda usd: "less than 0.0001 USD" if 0 < usd < 0.0001 else f"{usd:.4f} USD"
+    templates.filters["usd"] = lambda usd: "less than 0.0001 USD" if usd < 0.0001 else f"{usd:.4f} USD"
     templates.filters["tone"] = overview.tone
     templates.filters["markdown"] = runbook.as_html
     return templates
