@@ -10,6 +10,8 @@ import boto3
 import polars as pl
 
 from include.client.client import Client, ClientError, over_http
+from include.jobs.serving.reasons import risks_of
+from include.models.config.columns import PROBABILITY
 from include.models.score_table import score_table
 
 TOP = 10
@@ -22,11 +24,10 @@ def shown(scores: pl.DataFrame) -> str:
     if prediction.dtype == pl.String:
         counts = prediction.value_counts(sort=True)
         lines += [f"{label:24}{count:8,}  {count / scores.height:7.2%}" for label, count in counts.iter_rows()]
-        usual = f"probability_{counts['prediction'][0]}"
-        ranked = scores
-        if usual in scores.columns:
-            ranked = scores.sort(usual).with_columns((1 - pl.col(usual)).round(4).alias("risk"))
-        lines.append(f"least usual, at most {TOP}:")
+        columns = [name for name in scores.columns if name.startswith(PROBABILITY)]
+        ranked = scores.with_columns(pl.Series("risk", risks_of(scores, columns))).sort("risk", descending=True)
+        ranked = ranked.with_columns(pl.col("risk").round(4))
+        lines.append(f"highest risk, at most {TOP}:")
     else:
         mean, least, most = scores.select(
             mean=pl.col("prediction").mean(), least=pl.col("prediction").min(), most=pl.col("prediction").max()

@@ -58,8 +58,10 @@ class Service:
         for number, one in enumerate(asked):
             try:
                 content, why = self._content(one, FEW_ROWS)
-                if content is BY_POSITION or is_of_features(self.shape, content):
-                    found[number] = self._of_features(one, content, why)
+                if content is BY_POSITION:
+                    found[number] = self._of_body(one.body, one.given, why)
+                elif is_of_features(self.shape, content):
+                    found[number] = self._of_features(content, why)
                 else:
                     raw[why][number] = read_request(self.shape, content)
             except Exception as error:  # noqa: BLE001 - it is this request's answer
@@ -105,20 +107,19 @@ class Service:
             return {number: found for one in alone for number, found in one.items()}
         return {number: _all_or_none(replies) for number, replies in zip(requests, together, strict=True)}
 
-    def _of_features(self, asked: Asked, content: object, why: bool) -> Content:
-        if content is BY_POSITION:
-            found = self.backend.answer_body(asked.body, asked.given, why=why)
-        else:
-            if isinstance(content, dict):
-                content = content.get("records", {name: content[name] for name in content if name != "explain"})
-            found = self.backend.answer_body(json.dumps(content).encode(), JSON, why=why)
+    def _of_features(self, content: object, why: bool) -> Content:
+        if isinstance(content, dict):
+            content = content.get("records", {name: content[name] for name in content if name != "explain"})
+        return self._of_body(json.dumps(content).encode(), JSON, why)
+
+    def _of_body(self, body: bytes, given: str, why: bool) -> Content:
+        found = self.backend.answer_body(body, given, why=why)
         return {"predictions": found.answers, "version": found.version.name}
 
     def _of_rows(self, content: Content, why: bool) -> Content:
         if is_of_features(self.shape, content):
-            return self._of_features(Asked(b"", JSON), content, why)
-        replies = self._answering.answer(read_request(self.shape, content), why=why)
-        return {"predictions": replies.replies, "version": replies.version.name if replies.version else None}
+            return self._of_features(content, why)
+        return _content_of(self._answering.answer(read_request(self.shape, content), why=why))
 
     def _each(self, rows: list[object], beside: Content, why: bool) -> Content:
         """All rows at once or, if one of them is invalid, each separately."""
@@ -156,4 +157,8 @@ def _rows(content: object) -> object:
 def _all_or_none(replies: Replies) -> Content | BadRequestError:
     if wrong := next((reply["error"] for reply in replies.replies if "error" in reply), None):
         return BadRequestError(str(wrong))
+    return _content_of(replies)
+
+
+def _content_of(replies: Replies) -> Content:
     return {"predictions": replies.replies, "version": replies.version.name if replies.version else None}

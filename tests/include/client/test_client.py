@@ -19,7 +19,14 @@ from include.platform.storage import scores_manifest
 from tests.include.local_aws import LocalS3
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
-SCORES = pl.DataFrame({"machineID": [1, 2], "prediction": ["none", "comp1"], "probability_none": [0.9, 0.2]})
+SCORES = pl.DataFrame(
+    {
+        "machineID": [1, 2],
+        "prediction": ["none", "comp1"],
+        "probability_none": [0.9, 0.2],
+        "probability_comp1": [0.1, 0.8],
+    }
+)
 
 
 class Airflow:
