@@ -103,7 +103,7 @@ def _given_by(name: str, config: ModelConfig) -> str:
         return "It is measured if mistakes have costs: add decision.costs."
     if name.startswith(ROLLING) and config.split.kind == "time":
         return "It is measured if the model is refitted at earlier ends of the data: add split.rolling_origins."
-    if any(name == metric for metric in fairness_metrics(config.problem, [one.name for one in config.slices])):
+    if name in fairness_metrics(config.problem, [one.name for one in config.slices]):
         return "It is measured for a slice that has protected: true."
     return "What evaluation.py adds is declared in code.evaluation.metrics."
 
