@@ -22,10 +22,12 @@ from include.platform.clients import sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
+from include.platform.raw_files import list_raw_data
 from include.platform.storage import (
     captured_day,
     drift_of,
     drift_profile_of,
+    labels_partition,
     metrics_of,
     of_traffic,
     reference_of,
@@ -150,7 +152,10 @@ def _late(
     found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))
     if found is not None and (found["labelled"] or model.labels.table):
         return None
-    return Fault(model.labels.table or "labels", None, "late labels", f"no label of {expected} has arrived")
+    what = f"no label of {expected} has arrived"
+    if not model.labels.table and list_raw_data(client, bucket, labels_partition(model.name, expected)):
+        what = f"the labels of {expected} are unusable, or none is of a scored row: join_labels' log says why"
+    return Fault(model.labels.table or "labels", None, "late labels", what)
 
 
 def _require_json(client: S3Client, uri: str) -> Any:

@@ -129,7 +129,9 @@ def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Fou
     known, trend = judged.performance, None
     if place == model.name:  # the console shows one verdict of a day
         index = index_drift(client, bucket, model, [day])
-        trend = trend_of(index, day, known["metric"], known["evaluated"]) if known else None
+        if known:
+            ends = model.evaluation_metrics[known["metric"]].ends
+            trend = trend_of(index, day, known["metric"], known["evaluated"], ends)
     worth: Performance | None = (
         read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
+from math import inf
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,13 @@ class Day:
 
 @dataclass(frozen=True)
 class Trend:
-    """Days in order, the last of them the page's; days without values are left out."""
+    """Days in order, the last of them the page's; days without values are left out. ``ends``: of the metric's range."""
 
     metric: str
     evaluated: float | None
     last: str
     days: Sequence[Day]
+    ends: tuple[float, float] = (-inf, inf)
 
     @property
     def versions(self) -> list[tuple[str, int]]:
@@ -50,13 +52,13 @@ class Trend:
 
     @property
     def span(self) -> tuple[float, float]:
-        """The smallest and the largest drawn value, with a margin."""
+        """The smallest and the largest drawn value, with a margin within the metric's range."""
         values = [self.evaluated] if self.evaluated is not None else []
         for one in self.days:
             values += [value for value in (one.estimated, one.realised, *(one.interval or ())) if value is not None]
         low, high = min(values), max(values)
         margin = max((high - low) * 0.08, abs(high) * 0.005, 1e-6)
-        return low - margin, high + margin
+        return max(low - margin, self.ends[0]), min(high + margin, self.ends[1])
 
     def x(self, day: str) -> float:
         back = (date.fromisoformat(self.last) - date.fromisoformat(day)).days
@@ -106,8 +108,14 @@ class Trend:
         return parts
 
 
-def trend_of(index: ModelIndex, last: str, metric: str, evaluated: float | None) -> Trend | None:
-    """The days up to the last that have a value; None if none has."""
+def trend_of(
+    index: ModelIndex, last: str, metric: str, evaluated: float | None, ends: tuple[float, float] = (-inf, inf)
+) -> Trend | None:
+    """The days up to the last that have a value; None if none has.
+
+    Args:
+        ends: of the metric's range.
+    """
     worth, first = index.get("performance", {}), (date.fromisoformat(last) - timedelta(days=DAYS - 1)).isoformat()
     days = []
     for day in sorted({*index["drift"], *worth}):
@@ -116,6 +124,6 @@ def trend_of(index: ModelIndex, last: str, metric: str, evaluated: float | None)
         known = realised if realised and realised["metric"] == metric else None
         if first <= day <= last and (estimated is not None or (known and known["value"] is not None)):
             version = (known or watched or {"version": 0})["version"]
-            value, ends = (known["value"], known["interval"]) if known else (None, None)
-            days.append(Day(day, version, estimated, value, ends))
-    return Trend(metric, evaluated, last, days) if days else None
+            value, interval = (known["value"], known["interval"]) if known else (None, None)
+            days.append(Day(day, version, estimated, value, interval))
+    return Trend(metric, evaluated, last, days, ends) if days else None

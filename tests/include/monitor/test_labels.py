@@ -13,7 +13,7 @@ from include.monitor import label_tasks
 from include.monitor import tasks as monitor
 from include.monitor.labels import Labelled, after, newest_expected
 from include.platform.run_folders import Run
-from include.platform.storage import drift_of, model_index, performance_of, scores_manifest, split_uri
+from include.platform.storage import drift_of, labels_partition, model_index, performance_of, scores_manifest, split_uri
 from tests.include.local_aws import LocalS3
 from tests.include.monitor import test_tasks
 from tests.include.monitor.test_tasks import BUCKET, DAY, STATISTICS, TODAY, Watched, context, registry, watched
@@ -195,5 +195,8 @@ def test_labels_that_are_late_are_told_as_a_fault_of_their_feed(watched: Watched
     assert (found["verdict"], found["faults"][0]["kind"]) == ("data fault", "late labels")
     assert f"no label of {expected} has arrived" in found["summary"]
     assert json.loads(watched.kept(drift_of(BUCKET, LABELLED.name, DAY)))["advice"].startswith("Deliver the labels")
+    watched.put(f"s3://{BUCKET}/{labels_partition(LABELLED.name, expected)}labels.csv", {})
+    found = monitor.judge_day(LABELLED, context())
+    assert f"the labels of {expected} are unusable, or none is of a scored row" in found["summary"]
     joined(watched, expected, 0.9)
     assert monitor.judge_day(LABELLED, context())["verdict"] == "fine"

@@ -65,6 +65,9 @@ def test_a_day_that_labels_alone_tell_of_is_drawn_and_one_without_a_value_is_not
     evaluated = trend_of(found, LAST, "accuracy", 0.95)
     assert evaluated is not None
     assert evaluated.span[1] > 0.95, "the drawing shows what it is compared with"
+    share = trend_of(found, LAST, "accuracy", 0.999, (0, 1))
+    assert share is not None
+    assert share.span[1] == 1, "no accuracy is above 1, so neither is the axis"
 
 
 def test_a_band_goes_along_its_upper_ends_and_back_along_its_lower_ones() -> None:
