@@ -13,7 +13,8 @@ from typing import Literal
 
 from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
 from include.models.config.chance import largest_likely, probability
-from include.models.config.faults import FEWEST_ROWS, MISSING_MORE, Fault
+from include.models.config.fault import Fault
+from include.models.config.faulty_values import FEWEST_ROWS
 from include.models.config.monitoring import GREAT
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers, Window
 from include.platform.errors import PermanentError
@@ -24,6 +25,7 @@ LEAST_ALLOWED = 0.01  # a negligible index, however steady a feature was
 YEAR, A_YEAR = 365.25, 350  # days, and from how many between its first and last window training covers all seasons
 SEASON = 21  # days before and after the same day of the year
 FEWEST_OF_SEASON = 3  # windows
+MISSING_MORE = 0.1  # share of the rows without a feature's value, above 1.5 times the maximum of training's windows
 RARE_LESS, RARE_MORE = 0.5, 2.0  # times a class's usual rows; an index does not show changes of rare classes
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from include.models.config import DayProfile, ModelConfig
 from include.models.config.drift_profile import TrafficDay
-from include.models.config.faults import WINDOWS, Fault, faults_of
+from include.models.config.fault import Fault
+from include.models.config.faults import WINDOWS, faults_of
 from include.models.config.performance import Performance
 from include.models.config.results import Evaluation
 from include.models.config.watching import Reference

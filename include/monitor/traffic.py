@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from include.deploy.traffic import VARIANT
 from include.models.config.drift_profile import TrafficDay
-from include.models.config.faults import Fault
+from include.models.config.fault import Fault
 from include.models.config.watching import CapturedDay, ServedDay
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Literal, TypedDict
 
 from include.models.config import ClusterSplit, DayProfile, ModelConfig, Monitoring, TimeSplit
 from include.models.config.drift_profile import TrafficDay
-from include.models.config.faults import Fault, FaultJson
+from include.models.config.fault import Fault, FaultJson
 from include.models.config.performance import Performance
 from include.models.config.watching import CapturedDay, Reference, ServedDay
 from include.monitor.drift import Drift, monitoring_of

@@ -13,7 +13,8 @@ from typing import Self
 
 from include.jobs.validation.findings import Finding, Severity
 from include.models.config import ModelConfig
-from include.models.config.faults import Fault, faults_of
+from include.models.config.fault import Fault
+from include.models.config.faults import faults_of
 from include.models.config.files import REFERENCE
 from include.models.config.watching import Reference, TableCounts
 from include.models.errors import JobError

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from include.models.config import ModelConfig, Table
-from include.models.config.watching import Sums, TableCounts
+from include.models.config.watching import Sums, TableCounts, add_sums
 from include.models.interface import Tables
 
 MOST_VALUES = 50  # of a text column; one with more is a name or a comment, not a category
@@ -81,7 +81,7 @@ def no_rows(config: ModelConfig, table: Table) -> TableCounts:
         "digest": 0,
         "hours": [0] * HOURS if time_of(config, table) else [],
         "missing": dict.fromkeys((*numbers, *texts), 0),
-        "numbers": {name: [0.0] * 5 for name in numbers},
+        "numbers": {name: [0.0] * 7 for name in numbers},
         "values": {name: {} for name in texts},
         "segment": segment_of(config, table),
         "segments": {},
@@ -140,7 +140,8 @@ def _watched(config: ModelConfig, table: Table) -> list[str]:
 def _as_sums(columns: list[str]) -> Iterator[pl.Expr]:
     for name in columns:
         value = pl.col(name).cast(pl.Float64).fill_nan(None)
-        every = (value.count().cast(pl.Float64), value.sum(), (value**2).sum(), value.min(), value.max())
+        ends = ((value == end).sum().cast(pl.Float64) for end in (value.min(), value.max()))
+        every = (value.count().cast(pl.Float64), value.sum(), (value**2).sum(), value.min(), value.max(), *ends)
         yield pl.concat_list(every).alias(name)
 
 
@@ -167,10 +168,3 @@ def _add(one: TableCounts, other: TableCounts) -> TableCounts:
     added["segment"] = one.get("segment")
     added["segments"] = {**one.get("segments", {}), **other.get("segments", {})}
     return added
-
-
-def add_sums(one: Sums, other: Sums) -> Sums:
-    """The sums of both."""
-    if not one[0] or not other[0]:
-        return one if one[0] else other
-    return [one[0] + other[0], one[1] + other[1], one[2] + other[2], min(one[3], other[3]), max(one[4], other[4])]

@@ -6,8 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
-# of a column's numbers: count, sum, sum of squares, minimum and maximum
+# of a column's numbers: count, sum, sum of squares, minimum, maximum, and how many rows have each of these two (which
+# versions from before lack)
 Sums = list[float]
+
+
+def add_sums(one: Sums, other: Sums) -> Sums:
+    """The sums of both."""
+    if not one[0] or not other[0]:
+        return one if one[0] else other
+    low, high = min(one[3], other[3]), max(one[4], other[4])
+    lowest = sum(sums[5] for sums in (one, other) if sums[3] == low and len(sums) > 5)
+    highest = sum(sums[6] for sums in (one, other) if sums[4] == high and len(sums) > 5)
+    return [one[0] + other[0], one[1] + other[1], one[2] + other[2], low, high, lowest, highest]
 
 
 class SegmentCounts(TypedDict):

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from include.models.config.clock import SHIFTS, gains_of_shifts
-from include.models.config.faults import Fault, _clock
+from include.models.config.fault import Fault
+from include.models.config.faults import _clock
 from include.models.config.watching import TableCounts
 
 HOURS = 24
