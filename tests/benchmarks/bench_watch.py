@@ -8,8 +8,8 @@
   counts as found if the verdict is a loss, with all labels or with a random third of them, as when labels arrive in
   parts.
 - **Estimated performance** of predictive_maintenance's weeks compared with realised performance.
-- **Broken feeds** of predictive_maintenance: two months after training a feed breaks in one way. A fault counts as
-  found if a verdict reports a data fault of that table within three days.
+- **Broken feeds** of predictive_maintenance and electricity: one to two months after training a feed breaks in one way.
+  A fault counts as found if a verdict reports a data fault of that table within three days.
 - **False verdicts** on sound windows that the models were not trained on: weeks of predictive_maintenance and, before
   the markets were connected, of electricity; random rows of the others. Labels are used if model.yaml has them.
 
@@ -312,6 +312,9 @@ def broken_feeds() -> dict[str, tuple[str, Break]]:
         "errors x5": times(5),
         **{f"volt null on {number} machines": on(number, pl.lit(None, pl.Float64)) for number in (1, 3, 10)},
         **{f"volt stuck on {number} machines": on(number, pl.lit(170.0)) for number in (1, 3, 10)},
+        "volt -999 in a row of twenty": telemetry(lambda rows: coded(rows, "volt", -999, 20)),
+        "rotate 0 in a row of ten": telemetry(lambda rows: coded(rows, "rotate", 0, 10)),
+        "rotate with the opposite sign": telemetry(lambda rows: rows.with_columns(-pl.col("rotate"))),
         "pressure in kPa": telemetry(lambda rows: rows.with_columns(pl.col("pressure") * 6.895)),
         "a clock shifted by five hours": telemetry(later),
         "a clock of errors alone shifted by five hours": errors(later),
@@ -322,17 +325,66 @@ def broken_feeds() -> dict[str, tuple[str, Break]]:
     }
 
 
-def broken_rows(trained: Trained) -> Iterator[Row]:
+def of_market(tables: Tables, day: str) -> dict[str, pl.DataFrame]:
+    """electricity's raw table as in a day's partition."""
+    start = datetime.fromisoformat(day)
+    inside = pl.col("half_hour").is_between(start, start + timedelta(days=1), closed="left")
+    return {"market": tables["market"].filter(inside)}
+
+
+def broken_market() -> dict[str, tuple[str, Break]]:
+    """As ``broken_feeds``, of electricity."""
+
+    def market(change: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[str, Break]:
+        return "market", lambda day, _: {"market": change(day["market"])}
+
+    def again(_: dict[str, pl.DataFrame], before: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        return {"market": before["market"].with_columns(pl.col("half_hour") + timedelta(days=1))}
+
+    price, demand = pl.col("nswprice"), pl.col("nswdemand")
+    return {
+        "a dead feed": market(pl.DataFrame.clear),
+        "prices times 1,000": market(lambda rows: rows.with_columns(price * 1000)),
+        "a tenth of prices": market(lambda rows: rows.with_columns(price / 10)),
+        "prices with the opposite sign": market(lambda rows: rows.with_columns(-price)),
+        "price and demand swapped": market(
+            lambda rows: rows.with_columns(demand.alias("nswprice"), price.alias("nswdemand"))
+        ),
+        "demand stuck": market(lambda rows: rows.with_columns(demand.first())),
+        "price -999 in a row of ten": market(lambda rows: coded(rows, "nswprice", -999, 10)),
+        "no price in a row of ten": market(lambda rows: coded(rows, "nswprice", None, 10)),
+        "a clock shifted by an hour": market(lambda rows: rows.with_columns(pl.col("half_hour") + timedelta(hours=1))),
+        "half a file": market(lambda rows: rows.head(len(rows) // 2)),
+        "a day delivered twice": ("market", again),
+    }
+
+
+def coded(rows: pl.DataFrame, column: str, value: float | None, every: int) -> pl.DataFrame:
+    """With a value in the place of one in ``every`` rows'."""
+    here = pl.int_range(pl.len()) % every == 0
+    return rows.with_columns(pl.when(here).then(pl.lit(value, pl.Float64)).otherwise(column).alias(column))
+
+
+def broken_rows(pdm: Trained) -> Iterator[Row]:
+    yield broken_row(pdm, BROKEN, of_day, broken_feeds())
+    yield broken_row(Trained.until("electricity", ELECTRICITY[-1]), "1998-03-02", of_market, broken_market())
+
+
+def broken_row(
+    trained: Trained,
+    begins: str,
+    day_of: Callable[[Tables, str], dict[str, pl.DataFrame]],
+    feeds: Mapping[str, tuple[str, Break]],
+) -> Row:
     tables, missed = raw_tables(trained.config.name), []
-    first = date.fromisoformat(BROKEN)
+    first = date.fromisoformat(begins)
 
     def counted(number: int, change: Break | None) -> dict[str, TableCounts]:
-        day, before = (of_day(tables, str(first + timedelta(days=back))) for back in (number, number - 1))
+        day, before = (day_of(tables, str(first + timedelta(days=back))) for back in (number, number - 1))
         changed = change(day, before) if change and number >= 0 else day
         return count_day(trained.config, changed, str(first + timedelta(days=number)))
 
     sound = {number: counted(number, None) for number in range(-6, 0)}
-    feeds = broken_feeds()
     for name, (table, change) in feeds.items():
         profiles: dict[str, Any] = {str(first + timedelta(days=n)): {"tables": one} for n, one in sound.items()}
         found = []
@@ -342,8 +394,8 @@ def broken_rows(trained: Trained) -> Iterator[Row]:
             found += [fault for fault in faults_of(trained.reference, day, profiles) if fault.table == table]
         if not found:
             missed.append(name)
-    yield row(
-        "predictive_maintenance: broken feeds that are called a data fault within three days",
+    return row(
+        f"{trained.config.name}: broken feeds that are called a data fault within three days",
         f"{len(feeds) - len(missed)} of {len(feeds)}" + (f"; missed: {', '.join(missed)}" if missed else ""),
         "all",
         not missed,

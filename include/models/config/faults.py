@@ -168,8 +168,9 @@ def _shifted(
 
 def _repeated(reference: Reference, day: str, profiles: Mapping[str, DayProfile]) -> Iterator[Fault]:
     for name, last in (profiles[day].get("tables") or {}).items():
-        digests = [tables[name]["digest"] for tables in reference["days"].values() if tables.get(name, last)["rows"]]
-        if last["rows"] < FEWEST_STILL or len(set(digests)) < len(digests) or last["total"] > last["rows"]:
+        usual = [one for tables in reference["days"].values() if (one := tables.get(name)) and one["rows"]]
+        differ = len({one["digest"] for one in usual}) == len(usual) > 0
+        if last["rows"] < FEWEST_STILL or not differ or last["total"] > last["rows"]:
             continue
         for each, one in sorted(profiles.items(), reverse=True):
             if each < day and (one.get("tables") or {}).get(name, {}).get("digest") == last["digest"]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import random
 from datetime import date, timedelta
+from functools import reduce
 from typing import Any
 
 import pytest
 
 from include.models.config.faults import faults_of
+from include.models.config.watching import add_sums
 
 FIRST = date(2026, 1, 1)
 DAY = (FIRST + timedelta(days=67)).isoformat()
@@ -25,12 +27,11 @@ def sums(chance: random.Random, count: int, mean: float, deviation: float) -> li
     around = mean + chance.gauss(0, deviation / count**0.5)
     spread = deviation * (1 + chance.gauss(0, 0.05))
     total = count * (spread**2 + around**2)
-    return [count, count * around, total, around - 3 * spread, around + 3 * spread]
+    return [count, count * around, total, around - 3 * spread, around + 3 * spread, 1, 1]
 
 
 def added(every: list[list[float]]) -> list[float]:
-    count, total, squares = (sum(one[place] for one in every) for place in range(3))
-    return [count, total, squares, min(one[3] for one in every), max(one[4] for one in every)]
+    return reduce(add_sums, every)
 
 
 def tables_of(number: int) -> dict[str, Any]:
@@ -77,13 +78,14 @@ def reference() -> dict[str, Any]:
 
 
 REFERENCE: Any = reference()
-NOTHING = [0.0] * 5
+NOTHING = [0.0] * 7
 
 
 def scaled(one: list[float], factor: float, more: float = 0.0) -> list[float]:
-    count, total, squares, low, high = one
+    count, total, squares, low, high = one[:5]
     moved = factor**2 * squares + 2 * factor * more * total + count * more**2
-    return [count, factor * total + count * more, moved, factor * low + more, factor * high + more]
+    ends = sorted((factor * low + more, factor * high + more))
+    return [count, factor * total + count * more, moved, *ends, 1, 1]
 
 
 def no_alarms(tables: Any) -> None:
@@ -108,7 +110,13 @@ def of_pumps(tables: Any, count: int, change: Any) -> None:
 
 
 def stuck(one: list[float]) -> list[float]:
-    return [one[0], one[0] * 170.0, one[0] * 170.0**2, 170.0, 170.0]
+    return coded(one, 170.0, one[0])
+
+
+def coded(one: list[float], value: float, rows: float) -> list[float]:
+    """With a value in the place of some rows'."""
+    kept = [each * (1 - rows / one[0]) for each in one[:3]] + one[3:]
+    return added([kept, [rows, rows * value, rows * value**2, value, value, rows, rows]])
 
 
 def swap(tables: Any) -> None:
@@ -133,6 +141,10 @@ def new_text(tables: Any) -> None:
     kinds["C"] = kinds.pop("A")
 
 
+def lost_values(tables: Any) -> None:
+    tables["readings"]["missing"]["heat"] = 20
+
+
 def lost_text(tables: Any) -> None:
     many_alarms(tables, 1)
     tables["alarms"]["values"]["kind"].pop("A")
@@ -149,6 +161,12 @@ FAULTS: dict[str, tuple[Any, str, str]] = {
     "another unit": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.001)), "readings", "unit"),
     "another unit on 3": (lambda tables: of_pumps(tables, 3, lambda one: scaled(one, 1000)), "readings", "unit"),
     "Fahrenheit": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 1.8, 32)), "readings", "unit"),
+    "the opposite sign": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, -1)), "readings", "unit"),
+    "other values": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.1, 5000)), "readings", "unit"),
+    "a code for none": (lambda tables: of_pumps(tables, 20, lambda one: coded(one, -999, 1)), "readings", "code"),
+    "zeros": (lambda tables: of_pumps(tables, 20, lambda one: coded(one, 0, 2)), "readings", "code"),
+    "a saturated sensor": (lambda tables: of_pumps(tables, 20, lambda one: coded(one, 300, 6)), "readings", "code"),
+    "some values": (lost_values, "readings", "missing"),
     "swapped columns": (swap, "readings", "swapped"),
     "a shifted clock": (shift_clock, "alarms", "clock"),
     "a file that is cut off": (lambda tables: cut(tables, 0.9), "readings", "volume"),
@@ -187,11 +205,84 @@ def test_what_the_world_does_is_none() -> None:
     assert faults_of(REFERENCE, DAY, higher) == [], "one deviation more, with the same spread"
 
 
-def test_a_day_that_came_before_is_a_fault() -> None:
-    found = profiles()
-    found[DAY]["tables"]["readings"]["digest"] = found[day_of(66)]["tables"]["readings"]["digest"]
+@pytest.mark.parametrize("back", [1, 6])
+def test_a_day_that_came_before_is_a_fault(back: int) -> None:
+    found, before = profiles(), day_of(67 - back)
+    found[DAY]["tables"]["readings"]["digest"] = found[before]["tables"]["readings"]["digest"]
     (fault,) = faults_of(REFERENCE, DAY, found)
-    assert (fault.kind, fault.found) == ("repeated", "the same 480 rows as the day before, except for their times")
+    assert (fault.kind, fault.found) == ("repeated", f"the same 480 rows as {before}, except for their times")
+
+
+def of_prices(reference: Any, days: Any, factor: float, value: float | None = None) -> Any:
+    """Instead of volts, prices whose daily means differ by factors; on the last days multiplied, or one value."""
+    for number, (day, one) in enumerate([*reference["days"].items(), *days.items()]):
+        own = scaled(sums(random.Random(number), 480, 3, 1), 2 ** (number % 5))  # noqa: S311 - test data
+        if day in days:
+            own = scaled(own, factor)
+        (one["tables"] if day in days else one)["readings"]["numbers"]["volt"] = own
+    return reference, days
+
+
+def test_a_price_in_another_unit_is_a_fault_though_its_days_differ_by_factors() -> None:
+    known, days = of_prices(reference(), profiles(), 0.01)
+    known["segments"] = {}
+    assert {(one.column, one.kind) for one in faults_of(known, DAY, days)} == {("volt", "unit")}
+    known, days = of_prices(reference(), profiles(), 1)
+    known["segments"] = {}
+    assert faults_of(known, DAY, days) == []
+
+
+def test_a_feed_whose_days_differ_widely_is_dead_after_an_empty_week() -> None:
+    for every, dead in ((6, True), (10, False)):
+        known = reference()
+        for number, one in enumerate(known["days"].values()):
+            one["alarms"]["rows"] = 0 if number % every else 200
+        found = {one.kind for one in faults_of(known, DAY, profiles(no_alarms, days=7))}
+        assert ("volume" in found) == dead, f"training has a busy day in {every}"
+
+
+def test_rows_without_days_make_a_dead_feed_after_three_days() -> None:
+    known = reference() | {"timed": False, "segments": {}}
+
+    def nothing(tables: Any) -> None:
+        for one in tables.values():
+            one |= {"rows": 0, "total": 0, "hours": [0] * HOURS, "values": {name: {} for name in one["values"]}}
+            one["numbers"] = dict.fromkeys(one["numbers"], NOTHING)
+
+    found = [one for one in faults_of(known, DAY, profiles(nothing)) if one.kind == "volume"]
+    assert [(one.table, one.found) for one in found] == [(name, "no row in 3 days") for name in ("readings", "alarms")]
+    assert "volume" not in {one.kind for one in faults_of(known, DAY, profiles(nothing, days=2))}
+
+
+def test_versions_and_days_that_were_counted_before_codes_were_are_judged_without_them() -> None:
+    known, days = reference(), profiles(lambda tables: of_pumps(tables, 20, lambda one: coded(one, -999, 1)))
+    for one in known["days"].values():
+        one["readings"]["numbers"] = {name: each[:5] for name, each in one["readings"]["numbers"].items()}
+    assert "code" not in {one.kind for one in faults_of(known, DAY, days)}
+    for profile in days.values():
+        readings = profile["tables"]["readings"]
+        for one in [readings, *readings["segments"].values()]:
+            one["numbers"] = {name: each[:5] for name, each in one["numbers"].items()}
+    assert faults_of(known, DAY, profiles()) == []
+    assert "code" not in {one.kind for one in faults_of(known, DAY, days)}
+    assert "code" not in {one.kind for one in faults_of(REFERENCE, DAY, days)}
+
+
+def test_a_column_that_counts_on_has_no_fault() -> None:
+    known, days = reference(), profiles()
+    for number, (day, one) in enumerate([*known["days"].items(), *days.items()]):
+        own = [
+            480.0,
+            480 * (1e3 * number + 5.0),
+            480 * (1e3 * number + 5.0) ** 2 + 480,
+            1e3 * number,
+            1e3 * number + 9,
+            1,
+            1,
+        ]
+        (one["tables"] if day in days else one)["readings"]["numbers"]["heat"] = own
+    known["segments"] = {}
+    assert faults_of(known, DAY, days) == []
 
 
 def test_a_feed_that_was_repaired_has_no_fault_any_more() -> None:
