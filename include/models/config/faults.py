@@ -167,16 +167,20 @@ def _shifted(
 
 
 def _repeated(reference: Reference, day: str, profiles: Mapping[str, DayProfile]) -> Iterator[Fault]:
-    for name, last in (profiles[day].get("tables") or {}).items():
-        usual = [one for tables in reference["days"].values() if (one := tables.get(name)) and one["rows"]]
+    tables = {each: one.get("tables") or {} for each, one in profiles.items()}
+    for name, last in tables[day].items():
+        usual = [one for of_day in reference["days"].values() if (one := of_day.get(name)) and one["rows"]]
         differ = len({one["digest"] for one in usual}) == len(usual) > 0
         if last["rows"] < FEWEST_STILL or not differ or last["total"] > last["rows"]:
             continue
-        for each, one in sorted(profiles.items(), reverse=True):
-            if each < day and (one.get("tables") or {}).get(name, {}).get("digest") == last["digest"]:
-                found = f"the same {last['rows']:,} rows as {each}, except for their times"
-                yield Fault(name, None, "repeated", found)
-                break
+        same = [each for each in tables if each < day and _digest(tables[each].get(name)) == last["digest"]]
+        if same:
+            found = f"the same {last['rows']:,} rows as {max(same)}, except for their times"
+            yield Fault(name, None, "repeated", found)
+
+
+def _digest(counts: TableCounts | None) -> int | None:
+    return counts["digest"] if counts else None
 
 
 def _texts(

@@ -34,7 +34,7 @@ def missing_values(name: str, window: TableCounts, usual: list[TableCounts], day
 
 
 def codes(name: str, window: TableCounts, usual: list[TableCounts], days: int) -> Iterator[Fault]:
-    """Columns in which one value stands for others: a code such as -999 or 0 where there is none, or the end of a
+    """Columns in which one value stands for others: a code such as -999 or 0 where a value is missing, or the end of a
     sensor's range. It is the lowest or the highest value of many rows."""
     for column, sums in window["numbers"].items():
         known = [one["numbers"][column] for one in usual if one["numbers"][column][0] >= FEWEST_STILL]
