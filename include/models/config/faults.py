@@ -168,7 +168,7 @@ def _shifted(
 
 def _repeated(reference: Reference, day: str, profiles: Mapping[str, DayProfile]) -> Iterator[Fault]:
     tables = {each: one.get("tables") or {} for each, one in profiles.items()}
-    for name, last in tables[day].items():
+    for name, last in tables.get(day, {}).items():
         usual = [one for of_day in reference["days"].values() if (one := of_day.get(name)) and one["rows"]]
         differ = len({one["digest"] for one in usual}) == len(usual) > 0
         if last["rows"] < FEWEST_STILL or not differ or last["total"] > last["rows"]:

@@ -295,3 +295,4 @@ def test_days_that_were_not_counted_are_not_judged() -> None:
     found = profiles(no_alarms)
     del found[DAY]["tables"]
     assert faults_of(REFERENCE, DAY, found) == []
+    assert faults_of(REFERENCE, DAY, {}) == []
