@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from include.monitor.verdict import Judged, since_of, to_tell, what_of
+from include.monitor.verdict import BAD, REMIND_AFTER, Judged, since_of, to_tell, what_of
 
 ENOUGH = 100
 FAULT: Any = SimpleNamespace()
@@ -196,3 +199,28 @@ def told(verdict: str, on: str = "2026-01-09", *what: str) -> Any:
 )
 def test_people_are_told_what_they_do_not_know(known: Any, today: Any, telling: str | None) -> None:
     assert to_tell(known, today) == telling
+
+
+EVERY = ("fine", "too little to say", *BAD)
+
+
+@given(st.lists(st.tuples(st.sampled_from(EVERY), st.sets(st.sampled_from("ab"))), max_size=60))
+def test_in_whatever_order_verdicts_come_people_know_the_present_one(days: list[tuple[str, set[str]]]) -> None:
+    known: Any = None
+    for number, (verdict, columns) in enumerate(days):
+        day = date(2026, 1, 1) + timedelta(days=number)
+        today = found(verdict, str(day), *sorted(columns))
+        telling = to_tell(known, today)
+        before = known["verdict"] if known else "fine"
+        if telling:
+            known = told(verdict, str(day), *what_of(today))
+        assert to_tell(known, today) is None, "once is enough, also if the task is cleared"
+        if verdict in BAD:
+            assert known["verdict"] == verdict
+            assert set(what_of(today)) <= set(known["what"])
+            assert day - date.fromisoformat(known["on"]) < timedelta(days=REMIND_AFTER)
+            assert (telling == "begins") == (before not in BAD)
+        elif verdict == "fine":
+            assert (telling == "is over") == (before in BAD)
+        else:
+            assert telling is None
