@@ -79,21 +79,21 @@ def judged(
     start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     window = {each: profile for each, profile in found.profiles.items() if each >= start}
     drift = measure(model, found.version, training, day, window, reference)
+    day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
     realised = late = None
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
-        if reference and not faults:  # a raw table's fault says more
-            faults = missing_features(training, reference, found.profiles[day])
         realised = _realised(model, client, bucket, day, found.version)
         late = _late(model, client, bucket, day, found.manifests)
     else:
-        faults = faults_of_traffic(day, found.traffic)
+        faults = faults_of_traffic(day, found.traffic, before)
+    if reference and not faults:  # a raw table's fault, or a refusal, says more
+        faults = missing_features(training, reference, found.profiles[day])
     measured: Evaluation | None = read_json(client, metrics_of(evaluation))
     performance = performance_of(model, reference, window, realised, measured)
     traffic, volumes = found.traffic.get(day), volumes_of(reference, window)
     one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes)
-    day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
-    before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
     return replace(one, since=since_of(one.verdict, day, found.version, before)), found.manifests.get(day)
 
 

@@ -17,6 +17,8 @@ from include.models.config.watching import CapturedDay, ServedDay
 if TYPE_CHECKING:
     from types_boto3_cloudwatch.client import CloudWatchClient
 
+    from include.monitor.verdict import VerdictJson
+
 FEWEST = 20  # requests of a day that say something
 FEWEST_DAYS = 7  # before one, to say what is usual
 REFUSED = 0.02  # share of requests that callers may get wrong
@@ -66,18 +68,22 @@ def served_day(cloudwatch: CloudWatchClient, endpoint: str, start: datetime, end
     }
 
 
-def faults_of_traffic(day: str, days: Mapping[str, TrafficDay]) -> list[Fault]:
+def faults_of_traffic(day: str, days: Mapping[str, TrafficDay], yesterday: VerdictJson | None = None) -> list[Fault]:
     """What is wrong with a day's requests, whatever is in them: there are none, or many were refused.
 
     Args:
         days: those that are known, the day's own among them, of any version.
+        yesterday: its verdict: days that were faulty do not say what is usual.
     """
-    now, before = days[day]["captured"], [one for each, one in days.items() if each < day]
+    faulty = yesterday if yesterday and yesterday["verdict"] == "data fault" else None
+    since, lasting = (faulty["since"], {one["kind"] for one in faulty["faults"]}) if faulty else (day, set[str]())
+    now, before = days[day]["captured"], [one for each, one in days.items() if each < since]
     found = []
     kept = [one["captured"]["requests"] for one in before]
-    usual = fmean(kept) if len(kept) >= FEWEST_DAYS else 0.0
-    if not now["requests"] and usual >= FEWEST and all(kept):
-        found.append(Fault("endpoint", None, "volume", f"no request was kept, where {usual:,.0f} a day are usual"))
+    usual = fmean(kept) if len(kept) >= FEWEST_DAYS and all(kept) else 0.0
+    if not now["requests"] and (usual >= FEWEST or "volume" in lasting):
+        told = f", where {usual:,.0f} a day are usual" if usual else f" since {since}"
+        found.append(Fault("endpoint", None, "volume", f"no request was kept{told}"))
     refused, asked = refusals(days[day])
     share = refused / asked if asked else 0.0
     most = max((many / of for many, of in map(refusals, before) if of >= FEWEST), default=0.0)

@@ -46,14 +46,18 @@ def faults_of(reference: Reference, day: str, profiles: Mapping[str, DayProfile]
         for name in counted[-1]:
             if all(name in tables for tables in counted):
                 usual = [tables[name] for tables in reference["days"].values() if name in tables]
-                for fault in _of_table(reference, name, [tables[name] for tables in counted], usual):
+                seen = sum(one["rows"] for one in usual) if day > max(reference["days"], default=day) else 0
+                for fault in _of_table(reference, name, [tables[name] for tables in counted], usual, seen):
                     found.setdefault((fault.table, fault.column, fault.kind), fault)
     for fault in _repeated(reference, day, profiles) if reference["timed"] else ():
         found[fault.table, None, fault.kind] = fault
     return [*found.values()]
 
 
-def _of_table(reference: Reference, name: str, counted: list[TableCounts], usual: list[TableCounts]) -> Iterator[Fault]:
+def _of_table(
+    reference: Reference, name: str, counted: list[TableCounts], usual: list[TableCounts], seen: int
+) -> Iterator[Fault]:
+    """``seen``: the rows that training had, if the day comes after its days."""
     if not usual:
         return
     tables = next(iter(reference["days"].values())).values()
@@ -63,7 +67,7 @@ def _of_table(reference: Reference, name: str, counted: list[TableCounts], usual
     yield from _clock(name, counted, window, usual, level)
     if reference["timed"]:
         yield from _volume(name, counted, usual, level)
-        yield from _history(name, counted)
+        yield from _history(name, counted, seen)
     elif len(counted) == 3 and not window["rows"]:  # training does not tell how many rows a day has
         yield Fault(name, None, "volume", "no row in 3 days", days=3)
     if len(counted) <= 3:  # longer windows are only for what is rare
@@ -115,12 +119,11 @@ def _never_empty(rows: int, days: list[int], number: int) -> bool:
     return often and not rows and all(sum(days[start : start + number]) for start in starts)
 
 
-def _history(name: str, counted: list[TableCounts]) -> Iterator[Fault]:
+def _history(name: str, counted: list[TableCounts], seen: int) -> Iterator[Fault]:
     """Checks tables that contain all rows up to the day."""
-    own, before = (
-        counted[-1]["total"],
-        max((one["total"] for one in counted[:-1] if one["total"] > one["rows"]), default=0),
-    )
+    own, last = counted[-1]["total"], counted[-1]["rows"]
+    earlier = [one["total"] for one in counted[:-1] if one["total"] > one["rows"]]
+    before = max([*earlier, seen if earlier or own > last else 0], default=0)
     if own < 0.9 * before:
         yield Fault(name, None, "history", f"{own:,} rows in all, where there were {before:,} before")
 

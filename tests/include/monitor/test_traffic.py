@@ -217,6 +217,28 @@ def test_what_only_requests_have(now: TrafficDay, before: list[TrafficDay], kind
     assert [fault.kind for fault in faults_of_traffic(DAY, {**days, DAY: now})] == kinds
 
 
+@pytest.mark.parametrize(
+    ("broken", "kind"), [(traffic(requests=0), "volume"), (traffic(requests=1000, refused=300), "refused")]
+)
+def test_a_fault_lasts_while_its_cause_does(broken: TrafficDay, kind: str) -> None:
+    days = {day_before(30 - number): traffic() for number in range(8)}
+    yesterday: Any = None
+    for number in range(8, 28):
+        day = day_before(30 - number)
+        days[day] = broken if number < 24 else traffic()
+        known = {
+            each: one for each, one in days.items() if each >= day_before(30 - number + 7)
+        }  # what is looked back at
+        kinds = [fault.kind for fault in faults_of_traffic(day, known, yesterday)]
+        assert kinds == ([kind] if number < 24 else []), day
+        began = yesterday["since"] if yesterday and yesterday["faults"] else day
+        yesterday = {
+            "verdict": "data fault" if kinds else "fine",
+            "since": began if kinds else day,
+            "faults": [{"kind": one} for one in kinds],
+        }
+
+
 def test_where_a_container_can_keep_no_refused_request_those_of_cloudwatch_count() -> None:
     now = traffic()
     now["served"] |= {"requests": 500, "refused": 100}

@@ -285,6 +285,24 @@ def test_a_column_that_counts_on_has_no_fault() -> None:
     assert faults_of(known, DAY, days) == []
 
 
+def test_a_history_that_was_cut_off_is_a_fault_as_long_as_it_lacks_rows_of_training() -> None:
+    trained = sum(one["alarms"]["rows"] for one in REFERENCE["days"].values())
+
+    def short(tables: Any) -> None:
+        tables["alarms"]["total"] = trained // 2
+
+    for days in (1, 7):
+        found = faults_of(REFERENCE, DAY, profiles(short, days))
+        assert [(one.table, one.kind) for one in found] == [("alarms", "history")]
+
+    def whole(tables: Any) -> None:
+        tables["alarms"]["total"] = trained + 100
+
+    assert faults_of(REFERENCE, DAY, profiles(whole, 7)) == []
+    before = {day_of(number - 61): one for number, one in zip(range(61, 68), profiles(short, 7).values(), strict=True)}
+    assert "history" not in {one.kind for one in faults_of(REFERENCE, day_of(6), before)}, "training came later"
+
+
 def test_a_feed_that_was_repaired_has_no_fault_any_more() -> None:
     found = profiles(no_alarms)
     found[DAY]["tables"] = tables_of(67)
