@@ -82,9 +82,9 @@ def _of_columns(
     usual: list[TableCounts],
 ) -> Iterator[Fault]:
     alone, days, told = len(counted) == 1, len(counted), set[str | None]()
-    yield from codes(name, window, usual, days)
+    yield from codes(name, counted, window, usual)
     if alone or counted[-1]["rows"] < FEWEST_ROWS:  # otherwise the day alone was judged already
-        for fault in [*missing_values(name, window, usual, days), *levels(name, window, usual, days)]:
+        for fault in [*missing_values(name, counted, window, usual), *levels(name, window, usual, days)]:
             told.add(fault.column)
             yield fault
     if known is None:

@@ -22,21 +22,26 @@ OTHER_UNIT = 0.35  # the smallest factor (in logarithms) that counts as another 
 FAR = 5.0  # deviations of the logarithms of daily means
 
 
-def missing_values(name: str, window: TableCounts, usual: list[TableCounts], days: int) -> Iterator[Fault]:
+def missing_values(
+    name: str, counted: list[TableCounts], window: TableCounts, usual: list[TableCounts]
+) -> Iterator[Fault]:
+    """Columns that lack far more values than on any day of training; also on the last day, as a repaired feed has no
+    fault any more."""
     rows = window["rows"]
     for column, missing in window["missing"].items():
         shares = [one["missing"][column] / one["rows"] for one in usual if one["rows"] >= FEWEST_STILL]
-        if rows < FEWEST_STILL or not shares or missing < FEWEST_MISSING:
+        if rows < FEWEST_STILL or not shares or missing < FEWEST_MISSING or not counted[-1]["missing"][column]:
             continue
         if missing / rows > 1.5 * max(shares) + MISSING_MORE:
             found = f"no value in {missing / rows:.1%} of {rows:,} rows; on no day of training was it more than"
-            yield Fault(name, column, "missing", f"{found} {max(shares):.1%}", days=days)
+            yield Fault(name, column, "missing", f"{found} {max(shares):.1%}", days=len(counted))
 
 
-def codes(name: str, window: TableCounts, usual: list[TableCounts], days: int) -> Iterator[Fault]:
+def codes(name: str, counted: list[TableCounts], window: TableCounts, usual: list[TableCounts]) -> Iterator[Fault]:
     """Columns in which one value stands for others: a code such as -999 or 0 where a value is missing, or the end of a
-    sensor's range. It is the lowest or the highest value of many rows."""
+    sensor's range. It is the lowest or the highest value of many rows, also on the last day."""
     for column, sums in window["numbers"].items():
+        last = counted[-1]["numbers"][column]
         known = [one["numbers"][column] for one in usual if one["numbers"][column][0] >= FEWEST_STILL]
         known = [one for one in known if len(one) == len(sums) == 7]  # versions from before had no more than five
         if not known or not sums[0] or sums[3] == sums[4]:
@@ -49,11 +54,10 @@ def codes(name: str, window: TableCounts, usual: list[TableCounts], days: int) -
                 is_code = rows >= FEWEST_MISSING and share > MISSING_MORE
             else:
                 is_code = rows >= FEWEST_STILL and share > 1.5 * usual_share + CODE_MORE
-            if is_code:
-                found = (
-                    f"{value:g} in {share:.1%} of {sums[0]:,.0f} rows with a value: a code for none, or a sensor's end"
-                )
-                yield Fault(name, column, "code", found, days=days)
+            if is_code and last[0] and value in last[3:5]:
+                found = f"{value:g} in {share:.1%} of {sums[0]:,.0f} rows with a value"
+                found += ": a code for a missing value, or the end of the sensor's range"
+                yield Fault(name, column, "code", found, days=len(counted))
 
 
 def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) -> Iterator[Fault]:

@@ -303,8 +303,14 @@ def test_a_history_that_was_cut_off_is_a_fault_as_long_as_it_lacks_rows_of_train
     assert "history" not in {one.kind for one in faults_of(REFERENCE, day_of(6), before)}, "training came later"
 
 
-def test_a_feed_that_was_repaired_has_no_fault_any_more() -> None:
-    found = profiles(no_alarms)
+def no_kinds(tables: Any) -> None:
+    tables["alarms"]["missing"]["kind"] = tables["alarms"]["rows"]
+
+
+@pytest.mark.parametrize("broken", [no_alarms, no_kinds, FAULTS["a code for none"][0], lost_values])
+def test_a_feed_that_was_repaired_has_no_fault_any_more(broken: Any) -> None:
+    found = profiles(broken)
+    assert faults_of(REFERENCE, DAY, found) != []
     found[DAY]["tables"] = tables_of(67)
     assert faults_of(REFERENCE, DAY, found) == []
 
