@@ -81,8 +81,7 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
             }
             mean = sums[1] / sums[0]
             if _is_outside(mean, own) or _is_far(mean, means):
-                outside[column] = mean, _deviation(sums), own
-            beyond[column] = _beyond(sums, known)
+                outside[column], beyond[column] = (mean, _deviation(sums), own), _beyond(sums, known)
     like = {
         column: next((one for one in outside if one != column and _is_like(mean, deviation, outside[one][2])), "")
         for column, (mean, deviation, _) in outside.items()

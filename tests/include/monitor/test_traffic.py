@@ -23,10 +23,11 @@ from include.platform.storage import (
     drift_of,
     drift_report_of,
     model_index,
+    reference_of,
     split_uri,
     told_of,
 )
-from tests.include.monitor.test_tasks import ARN, BUCKET, DAY, MODEL, TODAY, Watched, registry, watched
+from tests.include.monitor.test_tasks import ARN, BUCKET, DAY, MODEL, STATISTICS, TODAY, Watched, registry, watched
 from tests.include.monitor.test_tasks import context as run_about
 
 __all__ = ["registry", "watched"]  # fixtures
@@ -197,6 +198,20 @@ def test_refused_requests_are_a_fault_with_their_reasons_in_page_and_message(
     page = watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
     for said in ("Requests of the day", "400: no number", "2,000", "probes (3)"):
         assert said in page
+
+
+def test_requests_that_lack_a_feature_are_a_fault(watched: Watched, cloudwatch: CloudWatch) -> None:
+    sound = {"rows": 400, "features": {"torque": [0, 200, 200, 0, 0]}}
+    known = {"timed": True, "days": {}, "segments": {}, "windows": [sound], "answers": [], "calibration": None}
+    watched.put(reference_of(STATISTICS), known)
+    day = traffic(low=200, high=200)
+    keep(watched, DAY, day)
+    assert tasks.judge_day(ONLINE, context(), of="traffic")["verdict"] == "fine"
+    day["profile"]["features"]["torque"] = [0, 100, 100, 0, 200]
+    keep(watched, DAY, day)
+    found = tasks.judge_day(ONLINE, context(), of="traffic")
+    assert (found["verdict"], found["faults"][0]["kind"]) == ("data fault", "missing")
+    assert "torque: no value in 50.0% of 400 rows" in found["summary"]
 
 
 @pytest.mark.parametrize(
