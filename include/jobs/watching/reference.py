@@ -20,7 +20,15 @@ from include.jobs.watching.answer_bins import count_probabilities, count_values
 from include.jobs.watching.calibration import calibrate
 from include.jobs.watching.table_counts import count_days, no_rows, time_of
 from include.models.config import DriftProfile, ModelConfig, RandomSplit, TimeSplit
-from include.models.config.watching import Days, Reference, SegmentColumn, SegmentReference, Sums, TableCounts, Window
+from include.models.config.watching import (
+    Days,
+    Reference,
+    SegmentColumn,
+    SegmentReference,
+    TableCounts,
+    Window,
+    deviation_of,
+)
 from include.models.interface import Array, Examples, Tables
 
 BLOCKS = 20  # of rows without a time
@@ -210,15 +218,10 @@ def _column(days: list[TableCounts], column: str) -> SegmentColumn:
     every = [(one["rows"], one["numbers"][column]) for day in days for one in day["segments"].values()]
     known = [sums for _, sums in every if sums[0] >= 2]
     means = np.array([sums[1] / sums[0] for sums in known] or [0.0])
-    deviations = np.array([deviation(sums) for sums in known] or [0.0])
+    deviations = np.array([deviation_of(sums) for sums in known] or [0.0])
     return {
         "missing": max((rows - sums[0]) / rows for rows, sums in every),
         "still": float(np.mean([sums[3] == sums[4] for sums in known])) if known else 1.0,
         "mean": (float(means.min()), float(np.median(means)), float(means.max())),
         "deviation": (float(deviations.min()), float(np.median(deviations)), float(deviations.max())),
     }
-
-
-def deviation(sums: Sums) -> float:
-    count, total, squares = sums[:3]
-    return float(np.sqrt(max(0.0, squares / count - (total / count) ** 2)))

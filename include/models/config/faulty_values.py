@@ -4,11 +4,11 @@ Pure; ``faults.py`` decides which days are examined together."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import log, sqrt
+from math import log
 from statistics import fmean, median, pstdev
 
 from .fault import Fault
-from .watching import SegmentColumn, SegmentCounts, Sums, TableCounts
+from .watching import SegmentColumn, SegmentCounts, Sums, TableCounts, deviation_of
 
 FEWEST_ROWS = 30  # rows needed to judge a column by mean and deviation
 FEWEST_STILL = 6  # identical values needed to call a column stuck
@@ -46,7 +46,7 @@ def codes(name: str, counted: list[TableCounts], window: TableCounts, usual: lis
         known = [one for one in known if len(one) == len(sums) == 7]  # versions from before had no more than five
         if not known or not sums[0] or sums[3] == sums[4]:
             continue
-        spread = median(_deviation(one) for one in known)
+        spread = median(deviation_of(one) for one in known)
         below, above = min(one[3] for one in known) - sums[3], sums[4] - max(one[4] for one in known)
         for value, rows, place, beyond in ((sums[3], sums[5], 5, below), (sums[4], sums[6], 6, above)):
             share, usual_share = rows / sums[0], sorted(one[place] / one[0] for one in known)[-1 - len(known) // 100]
@@ -72,7 +72,7 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
             found = f"the same value, {sums[3]:g}, in all {sums[0]:,.0f} rows with a value"
             yield Fault(name, column, "still", found, days=days)
         elif sums[0] >= FEWEST_ROWS and sums[3] < sums[4]:
-            means, deviations = [one[1] / one[0] for one in known], [_deviation(one) for one in known]
+            means, deviations = [one[1] / one[0] for one in known], [deviation_of(one) for one in known]
             own: SegmentColumn = {
                 "missing": 0.0,
                 "still": 0.0,
@@ -81,7 +81,7 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
             }
             mean = sums[1] / sums[0]
             if _is_outside(mean, own) or _is_far(mean, means):
-                outside[column], beyond[column] = (mean, _deviation(sums), own), _beyond(sums, known)
+                outside[column], beyond[column] = (mean, deviation_of(sums), own), _beyond(sums, known)
     like = {
         column: next((one for one in outside if one != column and _is_like(mean, deviation, outside[one][2])), "")
         for column, (mean, deviation, _) in outside.items()
@@ -110,7 +110,7 @@ def of_segments(
         elif (
             sums[0] >= FEWEST_STILL
             and _is_outside(sums[1] / sums[0], own)
-            and (told := _other_unit(sums[1] / sums[0], _deviation(sums), own))
+            and (told := _other_unit(sums[1] / sums[0], deviation_of(sums), own))
         ):
             units.setdefault(told, []).append(segment)
     if gone:
@@ -177,7 +177,3 @@ def _other_unit(mean: float, deviation: float, own: SegmentColumn) -> str | None
         if abs(mean - (scale * before + offset)) < scale * span and abs(wider - log(scale)) < SAME_FACTOR:
             return f"mean {mean:.4g}, before {before:.4g}, as {told}: another unit"
     return None
-
-
-def _deviation(sums: Sums) -> float:
-    return sqrt(max(0.0, sums[2] / sums[0] - (sums[1] / sums[0]) ** 2))

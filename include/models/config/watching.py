@@ -4,6 +4,7 @@ Airflow's side. Only counts and sums, so that chunks of a day, and days, add up.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import NotRequired, TypedDict
 
 # of a column's numbers: count, sum, sum of squares, minimum, maximum, and how many rows have each of these two (which
@@ -19,6 +20,11 @@ def add_sums(one: Sums, other: Sums) -> Sums:
     lowest = sum(sums[5] for sums in (one, other) if sums[3] == low and len(sums) > 5)
     highest = sum(sums[6] for sums in (one, other) if sums[4] == high and len(sums) > 5)
     return [one[0] + other[0], one[1] + other[1], one[2] + other[2], low, high, lowest, highest]
+
+
+def deviation_of(sums: Sums) -> float:
+    """The standard deviation of the numbers, of at least one."""
+    return sqrt(max(0.0, sums[2] / sums[0] - (sums[1] / sums[0]) ** 2))
 
 
 class SegmentCounts(TypedDict):
