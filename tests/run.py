@@ -70,8 +70,9 @@ SLOW = (
     Group("sagemaker-slow", "airflow", ("tests/include/local_sagemaker", "tests/plugins"), "slow"),
     Group("template", "airflow", ("tests/test_template.py",), "slow"),
     Group("faults", "airflow", ("tests/faults",), ""),
+    Group("e2e-slow", "airflow", ("tests/e2e",), "slow"),  # on a stack of its own
 )
-END_TO_END = (Group("e2e", "airflow", ("tests/e2e",), ""),)
+END_TO_END = (Group("e2e", "airflow", ("tests/e2e",)),)
 # stages run one after the other; the lanes of a stage run side by side
 STAGES = (tuple((group,) for group in FAST), (SLOW, END_TO_END))
 NAMES = [group.name for stage in STAGES for lane in stage for group in lane]

@@ -24,7 +24,7 @@ from include.ops.local_stack.settings import ROOT, Settings
 
 from .conftest import Stack, free_port
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ODD_FOLDER = "it's a, test #1 (50 %) ü"
 
