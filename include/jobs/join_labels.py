@@ -10,13 +10,13 @@ days of their window. For each of them it writes ``<performance>/date=<day>/perf
 - ``rows.parquet``: the labelled rows, with label and prediction
 - ``to_label.csv``: if ``labels.ask`` is set, rows for people to label
 
-A day with unusable labels is skipped, and the log says why. The job fails if all days are.
+If a day's labels are unusable, its performance says why, and otherwise what was known before they came.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from include.jobs.watching.realised import (
     labelled_rows,
     performance_of_day,
     performance_of_window,
+    without_labels,
 )
 from include.jobs.watching.truth import TruthReader
 from include.models.config import ModelConfig, load_model
@@ -50,46 +51,69 @@ from include.models.errors import JobError
 
 
 class Joiner:
-    """Joins days of a model; ``days`` and ``rows``: the known ones, by date."""
+    """Joins days of a model; ``days``: the performance of the known ones, by date."""
 
     def __init__(self, config: ModelConfig, given: Path, performance: Path) -> None:
         self._config, self._given, self._into = config, given, performance
         self._reader = TruthReader(config, given)
-        self.days: dict[str, Performance] = {}
-        self.rows: dict[str, pl.DataFrame] = {}
-        earlier = given / "performance" / config.name
-        for folder in sorted(earlier.iterdir()) if earlier.is_dir() else []:
-            if (day := day_of_folder(folder.name)) and (folder / LABELLED_ROWS).is_file():
-                self.days[day] = json.loads((folder / PERFORMANCE).read_text(encoding="utf-8"))
-                self.rows[day] = pl.read_parquet(folder / LABELLED_ROWS)
+        self._earlier = given / "performance" / config.name
+        self._joined: dict[str, pl.DataFrame] = {}
+        known = sorted(self._earlier.glob(f"*/{PERFORMANCE}"))
+        self.days: dict[str, Performance] = {
+            day: json.loads(file.read_text(encoding="utf-8"))
+            for file in known
+            if (day := day_of_folder(file.parent.name))
+        }
 
     def join(self, day: str) -> Performance:
-        """Joins a day's labels and scores.
+        """Joins a day's labels and scores."""
+        version, files = self._scored(day)
+        try:
+            found = self._join(day, version, files) if files else without_labels(self._config, day, version, 0)
+        except JobError as error:
+            before = self.days.get(day)
+            if before is None or before["model_version"] != version:
+                before = without_labels(self._config, day, version, sum(files.values()))
+            found = {**before, "unusable": str(error)}
+        self.days[day] = found
+        return found
 
-        Raises:
-            JobError: the labels, or the tables that they are built from, are unusable.
-        """
-        config, folder = self._config, self._given / "scores" / self._config.name / day_folder(day)
-        manifest = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
-        files = [folder / Path(file["key"]).name for file in manifest["files"] if file["rows"]]
-        scored = as_scored(config, manifest["model_version"], pl.concat([pl.read_parquet(file) for file in files]))
+    def _join(self, day: str, version: int, files: Iterable[Path]) -> Performance:
+        config = self._config
+        scored = as_scored(config, version, pl.concat([pl.read_parquet(file) for file in files]))
         truth = self._reader.of(day)
         rows = labelled_rows(config, scored, truth)
-        found = self.days[day] = performance_of_day(config, day, scored, truth, rows)
-        self.rows[day] = kept_rows(config, rows)
+        found, kept = performance_of_day(config, day, scored, truth, rows), kept_rows(config, rows)
         found["challengers"] = {
-            version: paired(config, beside, self.rows[day]) for version, beside in self._beside(day, CHALLENGER_ROWS)
+            version: paired(config, beside, kept) for version, beside in self._beside(day, CHALLENGER_ROWS)
         }
         found["shadows"] = {
             version: paired_requests(config, beside, rows) for version, beside in self._beside(day, SHADOW_ROWS)
         }
         own = self._into / day_folder(day)
         own.mkdir(parents=True, exist_ok=True)
-        self.rows[day].write_parquet(own / LABELLED_ROWS)
+        self._joined[day] = kept
+        kept.write_parquet(own / LABELLED_ROWS)
         if config.labels and config.labels.ask:
             asked = drawn(config, day, scored.rows).select(config.data.key)
             asked.with_columns(pl.lit(None, pl.String).alias(config.data.label)).write_csv(own / TO_LABEL)
         return found
+
+    def _scored(self, day: str) -> tuple[int, dict[Path, int]]:
+        """The version that scored the day (0 if it is not there), and the rows of its files."""
+        folder = self._given / "scores" / self._config.name / day_folder(day)
+        if not (folder / SCORES_MANIFEST).is_file():
+            return 0, {}
+        manifest = json.loads((folder / SCORES_MANIFEST).read_text(encoding="utf-8"))
+        files = {folder / Path(file["key"]).name: file["rows"] for file in manifest["files"] if file["rows"]}
+        return manifest["model_version"], files
+
+    def _rows(self, day: str) -> pl.DataFrame:
+        if day not in self._joined:
+            self._joined[day] = kept_rows(
+                self._config, pl.read_parquet(self._earlier / day_folder(day) / LABELLED_ROWS)
+            )
+        return self._joined[day]
 
     def _beside(self, day: str, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
         """Each candidate that answered beside production, and the rows with both predictions."""
@@ -99,17 +123,19 @@ class Joiner:
 
     def write(self, day: str) -> None:
         """Combines the day with earlier ones, and writes its performance."""
-        found = self.days[day]
-        before = window_days(self._config, day)
+        found, every = self.days[day], window_days(self._config, day)
         window = {
             each: self.days[each]
-            for each in before
+            for each in every
             if each in self.days
             and self.days[each]["labelled"]
             and self.days[each]["model_version"] == found["model_version"]
         }
-        if window:
-            found["window"] = performance_of_window(self._config, window, self.rows)
+        scored = sum(
+            sum(rows.values()) for version, rows in map(self._scored, every) if version == found["model_version"]
+        )
+        rows = [self._rows(each) for each in window]
+        found["window"] = performance_of_window(self._config, window, rows, scored)
         own = self._into / day_folder(day)
         own.mkdir(parents=True, exist_ok=True)
         (own / PERFORMANCE).write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
@@ -129,19 +155,12 @@ def main(argv: list[str] | None = None) -> None:
     )
     asked = parser.parse_args(argv)
     joiner = Joiner(load_model(asked.model), asked.given, asked.performance)
-    refused: dict[str, str] = {}
     for day in sorted(asked.days):
-        try:
-            found = joiner.join(day)
-            print(f"{day}: {found['labelled']:,} of {found['rows']:,} rows have a label", flush=True)
-        except JobError as error:
-            refused[day] = str(error)
-            print(f"{day}: {error}", flush=True)
-    if refused and len(refused) == len(asked.days) and not asked.windows:
-        raise JobError(f"the labels of {', '.join(refused)} are unusable. {next(iter(refused.values()))}")
-    for day in sorted({*asked.days, *asked.windows} - refused.keys()):
-        if day in joiner.days:
-            joiner.write(day)
+        found = joiner.join(day)
+        known = f"{found['labelled']:,} of {found['rows']:,} rows have a label"
+        print(f"{day}: {found.get('unusable', known)}", flush=True)
+    for day in sorted({*asked.days, *asked.windows}):
+        joiner.write(day)
 
 
 if __name__ == "__main__":

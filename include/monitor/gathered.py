@@ -15,7 +15,7 @@ from include.models.config.performance import Performance
 from include.models.config.results import Evaluation
 from include.models.config.watching import Reference
 from include.monitor.drift import measure, missing_features, monitoring_of
-from include.monitor.labels import after, newest_complete, newest_expected
+from include.monitor.labels import after, label_files, labels_of, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
 from include.monitor.traffic import FEWEST_DAYS, faults_of_traffic
 from include.monitor.verdict import Judged, VerdictJson, since_of, volumes_of
@@ -23,12 +23,10 @@ from include.platform.clients import sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
-from include.platform.raw_files import list_raw_data
 from include.platform.storage import (
     captured_day,
     drift_of,
     drift_profile_of,
-    labels_partition,
     metrics_of,
     of_traffic,
     reference_of,
@@ -85,7 +83,8 @@ def judged(
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
         realised = _realised(model, client, bucket, day, found.version)
-        late = _late(model, client, bucket, day, found.manifests)
+        late, of_labels = _faults_of_labels(model, client, bucket, day, found.manifests, reference)
+        faults += of_labels
     else:
         faults = faults_of_traffic(day, found.traffic, before)
     if reference and not faults:  # a raw table's fault, or a refusal, says more
@@ -139,24 +138,60 @@ def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, versi
     return None
 
 
+def _faults_of_labels(
+    model: ModelConfig,
+    client: S3Client,
+    bucket: str,
+    day: str,
+    manifests: Mapping[str, ScoresManifest | None],
+    reference: Reference | None,
+) -> tuple[Fault | None, list[Fault]]:
+    """A fault if labels are late or unusable, and those of the raw table that they are built from, as far as scoring
+    does not read it: without its rows nothing seems to go wrong, however bad the predictions are."""
+    if model.labels is None:
+        return None, []
+    newest = newest_complete(model, day)
+    first = min(after(newest, 1 - WINDOWS[-1]), newest_expected(model, day))
+    every: dict[str, Performance | None] = {
+        each: read_json(client, performance_uri(bucket, model.name, each)) for each in days_between(first, newest)
+    }
+    found = {each: one for each, one in every.items() if one}
+    counted: dict[str, DayProfile] = {
+        each: {"rows": 0, "features": {}, "predictions": {}, "tables": tables}
+        for each, one in found.items()
+        if (tables := one.get("tables"))
+    }
+    faults = faults_of(reference, max(counted), counted) if reference and counted else []
+    return _late(model, client, bucket, day, manifests, found), faults
+
+
 def _late(
-    model: ModelConfig, client: S3Client, bucket: str, day: str, manifests: Mapping[str, ScoresManifest | None]
+    model: ModelConfig,
+    client: S3Client,
+    bucket: str,
+    day: str,
+    manifests: Mapping[str, ScoresManifest | None],
+    found: Mapping[str, Performance],
 ) -> Fault | None:
-    """A fault if the newest day that should have labels has none. People who are asked to label may take longer."""
-    if model.labels is None or model.labels.ask:
-        return None
+    """A fault if the labels of one of the days that were ``found`` cannot be used, or if the newest day that should
+    have labels has none. People who are asked to label may take longer."""
+    labels = labels_of(model)
+    for each in sorted(found, reverse=True):
+        if why := found[each].get("unusable"):
+            return Fault(labels.table or "labels", None, "late labels", f"those of {each} cannot be used: {why}")
     expected = newest_expected(model, day)
     known = expected in manifests
     scores = manifests[expected] if known else read_published(client, bucket, model.name, expected)
-    if scores is None or not scores["rows"]:
+    if labels.ask or scores is None or not scores["rows"]:
         return None
-    found: Performance | None = read_json(client, performance_uri(bucket, model.name, expected))
-    if found is not None and (found["labelled"] or model.labels.table):
+    if (one := found.get(expected)) is not None and one["labelled"]:
         return None
     what = f"no label of {expected} has arrived"
-    if not model.labels.table and list_raw_data(client, bucket, labels_partition(model.name, expected)):
-        what = f"the labels of {expected} are unusable, or none is of a scored row: join_labels' log says why"
-    return Fault(model.labels.table or "labels", None, "late labels", what)
+    if label_files(client, bucket, model.name, expected):
+        what = f"the labels of {expected} are there, but not joined with its scores: look at join_labels' log"
+        if one is not None:
+            what = f"none of the labels of {expected} is of a scored row: compare the keys of both"
+    return Fault(labels.table or "labels", None, "late labels", what)
 
 
 def _require_json(client: S3Client, uri: str) -> Any:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include.models.config import ModelConfig
-from include.models.config.files import CHALLENGER_ROWS, LABELLED_ROWS, PERFORMANCE, SHADOW_ROWS
+from include.models.config.files import CHALLENGER_ROWS, LABELLED_ROWS, PERFORMANCE, SHADOW_ROWS, is_companion
 from include.models.config.labels import Labels
 from include.models.config.performance import Performance
 from include.platform.errors import PermanentError
@@ -90,14 +90,16 @@ class Labelled:
             before = self.performance(day)
             if before is None or before["made_of"] != digest:
                 days[day] = digest
-                own = [scores_manifest(self._model.name, day), *(file["key"] for file in manifest["files"])]
-                keys |= dict.fromkeys([*(file["key"] for file in [*files, *beside]), *own])
+                keys |= dict.fromkeys(file["key"] for file in [*files, *beside, *manifest["files"]])
         windows = self._windows(days, first, last)
-        needed = {each for day in [*days, *windows] for each in self._window(day)} - days.keys()
+        needed = {each for day in [*days, *windows] for each in self._window(day)}
         for day in sorted(needed):
-            if self.performance(day):
+            if self._published(day):
+                keys[scores_manifest(self._model.name, day)] = None
+            if before := self.performance(day):
                 own_folder = performance_partition(self._model.name, day)
-                keys |= dict.fromkeys([f"{own_folder}{PERFORMANCE}", f"{own_folder}{LABELLED_ROWS}"])
+                names = (PERFORMANCE, LABELLED_ROWS) if before["labelled"] else (PERFORMANCE,)
+                keys |= dict.fromkeys(f"{own_folder}{name}" for name in names)
         return Due(days, windows, [*keys])
 
     def performance(self, day: str) -> Performance | None:
@@ -111,15 +113,16 @@ class Labelled:
         return self._scores[day]
 
     def _files_of(self, day: str) -> tuple[list[RawFile], ScoresManifest] | None:
-        """The files with the day's labels, and its scores; None while either is missing."""
+        """The files with the day's labels, and its scores; None while either is missing. Those of a joined day may be
+        gone again: what was known from them then is, too."""
         labels, model = labels_of(self._model), self._model
-        manifest = self._published(day)
-        if manifest is None or not manifest["rows"]:
+        manifest, joined = self._published(day), self.performance(day) is not None
+        if manifest is None or not (manifest["rows"] or joined):
             return None
         of_people: list[RawFile] = []
         if labels.table is None:
-            of_people = list_raw_data(self._s3, self._bucket, labels_partition(model.name, day))
-            if not of_people and not labels.ask:
+            of_people = label_files(self._s3, self._bucket, model.name, day)
+            if not (of_people or labels.ask or joined):
                 return None
         try:
             return of_people + day_inputs(model.labelled, after(day, labels.days_ahead), self._partitions), manifest
@@ -139,8 +142,11 @@ class Labelled:
             own = self.performance(day)
             if own is None or day in days:
                 continue
-            there = [each for each in self._window(day) if self._counts(each, own["model_version"])]
-            if own["window"]["days"] != there or days.keys() & self._window(day):
+            window, version = self._window(day), own["model_version"]
+            there = [each for each in window if self._counts(each, version)]
+            published = [one for each in window if (one := self._published(each)) and one["model_version"] == version]
+            known = own["window"]["days"], own["window"]["rows"]
+            if known != (there, sum(one["rows"] for one in published)) or days.keys() & window:
                 found.append(day)
         return found[:MOST_DAYS]
 
@@ -151,6 +157,12 @@ class Labelled:
     def _window(self, day: str) -> list[str]:
         length = self._model.monitoring.window_days if self._model.monitoring else 1
         return days_between(after(day, 1 - length), day)
+
+
+def label_files(s3: S3Client, bucket: str, model: str, day: str) -> list[RawFile]:
+    """The files of a day's labels."""
+    every = list_raw_data(s3, bucket, labels_partition(model, day))
+    return [file for file in every if not is_companion(file["key"])]
 
 
 def _digest(files: Iterable[RawFile], manifest: ScoresManifest) -> str:

@@ -6,25 +6,26 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 import polars as pl
+from scipy.stats import t as student
 
 from include.jobs.evaluation.measuring import Answers, Measured, Measures
 from include.jobs.evaluation.metrics import plain
 from include.jobs.evaluation.resampling import Resampled, intervals_of
 from include.jobs.evaluation.slicing import sliced, told
 from include.jobs.features.feature_table import classes_of, examples
-from include.jobs.watching.truth import Truth
+from include.jobs.watching.truth import Truth, label_type
 from include.models.config import ModelConfig
 from include.models.config.columns import key_columns, probability_columns
 from include.models.config.performance import Intervals, Performance, Sampled, WindowPerformance
 from include.models.config.results import SinceChange
+from include.models.errors import JobError
 from include.models.interface import Array, Examples
 
 PREDICTION = "prediction"
-NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,19 @@ class Scored:
 
 
 def as_scored(config: ModelConfig, version: int, published: pl.DataFrame) -> Scored:
+    """Raises JobError: the scores are of other classes, or keys, than model.yaml has now."""
     names = {column: name for name, column in key_columns(config.data.key).items()}
-    return Scored(version, published.select(*names, PREDICTION, *_probabilities(config)).rename(names))
+    columns = [*names, PREDICTION, *_probabilities(config)]
+    classes = set() if config.problem == "regression" else set(classes_of(config))
+    lacks = [column for column in columns if column not in published.columns]
+    unknown = set(published[PREDICTION].cast(pl.String).unique()) - classes if classes and not lacks else set()
+    if lacks or unknown:
+        what = f"lack {', '.join(lacks)}" if lacks else f"predict {', '.join(sorted(map(str, unknown)))}"
+        raise JobError(
+            f"the scores of version {version} {what}: model.yaml has changed since. Score the day with a version that "
+            "was trained after that, or take the change back."
+        )
+    return Scored(version, published.select(columns).rename(names))
 
 
 def labelled_rows(config: ModelConfig, scored: Scored, truth: Truth) -> pl.DataFrame:
@@ -46,8 +58,27 @@ def labelled_rows(config: ModelConfig, scored: Scored, truth: Truth) -> pl.DataF
 
 
 def kept_rows(config: ModelConfig, rows: pl.DataFrame) -> pl.DataFrame:
-    """What is kept of labelled rows, so that days can be combined."""
-    return rows.select(*config.data.not_features, PREDICTION, *_probabilities(config))
+    """What is kept of labelled rows, so that days can be combined, wherever their labels came from."""
+    label = pl.col(config.data.label).cast(label_type(config))
+    return rows.with_columns(label).select(*config.data.not_features, PREDICTION, *_probabilities(config))
+
+
+def without_labels(config: ModelConfig, day: str, version: int, rows: int) -> Performance:
+    """What is known of a day's scored rows while none has a label."""
+    return {
+        "model": config.name,
+        "date": day,
+        "model_version": version,
+        "rows": rows,
+        "labelled": 0,
+        "metrics": {},
+        "intervals": {},
+        "segments": {},
+        "baselines": {},
+        "sampled": None,
+        "window": performance_of_window(config, {}, [], 0),
+        "made_of": "",
+    }
 
 
 def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Truth, rows: pl.DataFrame) -> Performance:
@@ -56,30 +87,11 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
     Args:
         rows: from ``labelled_rows``.
     """
-    found: Performance = {
-        "model": config.name,
-        "date": day,
-        "model_version": scored.version,
-        "rows": len(scored.rows),
-        "labelled": len(rows),
-        "metrics": {},
-        "intervals": {},
-        "segments": {},
-        "baselines": {},
-        "sampled": sampled(config, day, scored.rows, rows),
-        "window": {
-            "days": [],
-            "rows": 0,
-            "labelled": 0,
-            "evidence": 0,
-            "metrics": {},
-            "intervals": {},
-            "sampled": None,
-        },
-        "made_of": "",
-    }
+    found = without_labels(config, day, scored.version, len(scored.rows))
+    found["tables"] = truth.counted
     if rows.is_empty():
         return found
+    found["labelled"], found["sampled"] = len(rows), sampled(config, day, scored.rows, rows)
     features = rows.drop(PREDICTION, *_probabilities(config))
     measures, answers = Measures(config, features, examples(config, features), truth.tables), _answers(config, rows)
     if truth.tables.keys() >= config.data.tables.keys():
@@ -96,25 +108,26 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
 
 
 def performance_of_window(
-    config: ModelConfig, days: Mapping[str, Performance], rows: Mapping[str, pl.DataFrame]
+    config: ModelConfig, days: Mapping[str, Performance], rows: Sequence[pl.DataFrame], scored: int
 ) -> WindowPerformance:
-    """Days of one version, combined.
+    """Labelled days of one version, combined.
 
     Args:
         days: by date, in order.
         rows: of each, from ``kept_rows``.
+        scored: the rows that the version scored in the window, on days without a label, too.
     """
-    every = pl.concat([rows[day] for day in days]).sort(config.data.key)
     found: WindowPerformance = {
         "days": [*days],
-        "rows": sum(one["rows"] for one in days.values()),
-        "labelled": len(every),
+        "rows": scored,
+        "labelled": sum(map(len, rows)),
         "evidence": 0,
         "metrics": {},
         "intervals": {},
         "sampled": together([(one["rows"], one["sampled"]) for one in days.values() if one["sampled"]]),
     }
-    if not every.is_empty():
+    if found["labelled"]:
+        every = pl.concat(rows).sort(config.data.key)
         measures = Measures(config, every, examples(config, every), {})
         measured = measures.of_predictions(_answers(config, every))
         found["metrics"], found["intervals"] = plain(measured.values), _intervals(measures, measured)
@@ -166,7 +179,7 @@ def sampled(config: ModelConfig, day: str, scored: pl.DataFrame, rows: pl.DataFr
     """
     asked = drawn(config, day, scored)
     known = rows.join(asked.select(config.data.key), on=config.data.key, how="semi")
-    if len(known) < 2:
+    if len(known) < 2:  # one tells nothing of how much they differ
         return None
     truth = examples(config, known.select(*config.data.not_features)).target
     answers, every = _answers(config, known), _answers(config, scored)
@@ -176,14 +189,36 @@ def sampled(config: ModelConfig, day: str, scored: pl.DataFrame, rows: pl.DataFr
     else:
         metric, sure = "accuracy", _sureness(every)
         off = (answers.labels == truth) - _sureness(answers)
-    value = float(sure.mean() + off.mean())
-    error = NORMAL_95 * sqrt(sure.var() / len(sure) + off.var(ddof=1) / len(off))
+    return estimate(metric, sure, off, asked=len(asked))
+
+
+def estimate(metric: str, sure: Array, off: Array, *, asked: int) -> Sampled:
+    """The value of the metric on all scored rows.
+
+    A sample without a single wrong prediction does not show that there are none. So an accuracy varies as if the sample
+    had one more right and one more wrong prediction, as unsure as the mean (after Agresti and Caffo, The American
+    Statistician 54, 2000).
+
+    Args:
+        sure: of all scored rows (rows,).
+        off: by how much that was wrong, of the labelled ones (labelled,).
+    """
+    more = [1 - sure.mean(), -sure.mean()] if metric == "accuracy" else []
+    variance = sure.var() / len(sure) + np.append(off, more).var(ddof=1) / len(off)
+    error = float(student.ppf(0.975, len(off) - 1)) * sqrt(variance)
+    return _within(metric, float(sure.mean() + off.mean()), error, asked=asked, labelled=len(off))
+
+
+def _within(metric: str, value: float, error: float, *, asked: int, labelled: int) -> Sampled:
+    """Both cut to the metric's range."""
+    low, high = 0.0, 1.0 if metric == "accuracy" else inf
     return {
         "metric": metric,
-        "value": value,
-        "interval": (value - error, value + error),
-        "asked": len(asked),
-        "labelled": len(known),
+        "value": min(max(value, low), high),
+        "interval": (min(max(value - error, low), high), min(max(value + error, low), high)),
+        "exact": (value, error),
+        "asked": asked,
+        "labelled": labelled,
     }
 
 
@@ -192,15 +227,11 @@ def together(days: Sequence[tuple[int, Sampled]]) -> Sampled | None:
     if not days:
         return None
     rows = sum(count for count, _ in days)
-    value = sum(count * one["value"] for count, one in days) / rows
-    error = sqrt(sum((count / rows * (one["interval"][1] - one["value"])) ** 2 for count, one in days))
-    return {
-        "metric": days[0][1]["metric"],
-        "value": value,
-        "interval": (value - error, value + error),
-        "asked": sum(one["asked"] for _, one in days),
-        "labelled": sum(one["labelled"] for _, one in days),
-    }
+    exact = [one.get("exact", (one["value"], one["interval"][1] - one["value"])) for _, one in days]
+    value = sum(count * own for (count, _), (own, _) in zip(days, exact, strict=True)) / rows
+    error = sqrt(sum((count / rows * own) ** 2 for (count, _), (_, own) in zip(days, exact, strict=True)))
+    asked, labelled = (sum(one[count] for _, one in days) for count in ("asked", "labelled"))
+    return _within(days[0][1]["metric"], value, error, asked=asked, labelled=labelled)
 
 
 def _answers(config: ModelConfig, rows: pl.DataFrame) -> Answers:

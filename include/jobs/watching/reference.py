@@ -166,8 +166,9 @@ def _scatter(counts: Array) -> float:
 
 
 def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
-    """By day, or by block: the scored tables' rows. The first and the last day of the data may be cut off."""
-    names = config.scoring.tables if config.scoring else [*config.data.tables]
+    """By day, or by block: the rows of the scored tables and of that of labels. The first and the last day of the data
+    may be cut off."""
+    names = config.labelled.daily_scoring.tables if config.scoring else [*config.data.tables]
     counted: dict[str, dict[str, TableCounts]] = {}
     for name in names:
         table, frame = config.data.tables[name], tables[name]

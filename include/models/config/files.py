@@ -90,6 +90,13 @@ def stored_names(file: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((file, *packed, f"{file.rpartition('.')[0]}{PARQUET}")))
 
 
+def is_companion(key: str) -> bool:
+    """Whether an object only accompanies a folder's data: the folder's marker, what Spark and others leave beside their
+    files (``_SUCCESS``, checksums), hidden files, notes."""
+    name = key.rpartition("/")[2].lower()
+    return not name or name.startswith(("_", ".")) or name.endswith((".crc", ".md"))
+
+
 def text_bytes(name: str, size: int) -> int:
     """The approximate size of a stored file's text, in bytes."""
     return size * (PACKED if name.endswith((*PACKINGS, PARQUET)) else 1)

@@ -16,7 +16,7 @@ class Labels(Section):
     ``table`` names a raw table in the days' partitions: labels are built from it as in training, as soon as the
     partitions reach ``horizon_hours`` past the day (24 if a failure within a day counts, 0 if a row contains its own
     label). Without ``table``, labels come as files ``labels/<model>/date=<day>/*.csv`` or ``*.parquet``: key and label
-    of that day's rows, all at once or in parts. If files name a row twice, the last file by name counts.
+    of that day's rows, all at once or in parts. If two files name a row, the last file by name counts.
 
     Labels are late if a day has none ``horizon_hours`` and ``scoring.wait_hours`` after its end. The daily run of
     ``monitor_<model>`` looks ``sweep_days`` back for labels that arrived or were corrected. ``ask``: this many rows of

@@ -10,24 +10,28 @@ from typing import NotRequired, TypedDict
 
 from .challenger import Paired
 from .results import Metrics, Segment
+from .watching import TableCounts
 
 Intervals = dict[str, tuple[float, float]]
 
 
 class Sampled(TypedDict):
     """What a random sample of labelled rows says about all scored rows: ``value`` of ``metric``, by prediction-powered
-    inference, with its 95 % interval. ``labelled`` of ``asked`` rows have a label."""
+    inference, with its 95 % interval, both within the metric's range. ``labelled`` of ``asked`` rows have a label.
+    ``exact``: the value and half of the interval before they were cut to that range, for days to be combined."""
 
     metric: str
     value: float
     interval: tuple[float, float]
+    exact: NotRequired[tuple[float, float]]
     asked: int
     labelled: int
 
 
 class WindowPerformance(TypedDict):
-    """The labelled days of one version in the ``monitoring.window_days`` that end with a day, taken together.
+    """The labelled ``days`` of one version in the ``monitoring.window_days`` that end with a day, taken together.
 
+    ``labelled`` of the ``rows`` that the version scored in the window have a label, also of days without any label.
     ``evidence``: the number of independent units (machines, days, or rows) with a label other than the most common one;
     for a regression, with any label.
     """
@@ -47,8 +51,9 @@ class Performance(TypedDict):
     ``labelled`` of ``rows`` scored rows have a label; the others are ignored. ``metrics`` are the evaluation's,
     computed by the same function on these rows; empty without labels. ``segments`` are by slice, ``baselines`` by name.
     ``challengers`` are the candidates that also scored the day, by version, ``shadows`` those that were the endpoint's
-    shadow. ``made_of`` is the digest of the scores and
-    labels that it was made from.
+    shadow. ``made_of`` is the digest of the scores and labels that it was made from. ``tables``: the day's rows in the
+    raw table of labels, if scoring does not read it. ``unusable``: why the newest labels cannot be used; all else is
+    what was known before they came.
     """
 
     model: str
@@ -65,3 +70,5 @@ class Performance(TypedDict):
     made_of: str
     challengers: NotRequired[dict[str, Paired]]
     shadows: NotRequired[dict[str, Paired]]
+    tables: NotRequired[dict[str, TableCounts]]
+    unusable: NotRequired[str]

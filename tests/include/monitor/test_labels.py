@@ -41,9 +41,12 @@ class Fleet:
         found = manifest(PM.name, day, rows=8, model_version=version, files=[part])
         self.s3.objects[scores_manifest(PM.name, day)] = json.dumps(found).encode()
 
-    def join(self, day: str, made_of: str, window: list[str], labelled: int = 8, version: int = 1) -> None:
+    def join(
+        self, day: str, made_of: str, window: list[str], labelled: int = 8, version: int = 1, scored: int = 0
+    ) -> None:
         known = {"model_version": version, "labelled": labelled, "rows": 8, "made_of": made_of}
-        shown = {**known, "window": {"days": window, "metrics": {}, "intervals": {}, "sampled": None}}
+        of = {"days": window, "rows": scored or 8 * len(window), "metrics": {}, "intervals": {}, "sampled": None}
+        shown = {**known, "window": of}
         self.s3.objects[split_uri(performance_of(BUCKET, PM.name, day))[1]] = json.dumps(shown).encode()
 
     def due(self, first: str, last: str, model: Any = PM) -> Any:
@@ -127,7 +130,7 @@ def test_a_run_without_new_labels_has_no_job_and_one_with_some_publishes_them(wa
     assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--days", FIRST]
     run = Run(BUCKET, f"monitor_{PM.name}", "scheduled__1")
     made = {"model_version": 1, "labelled": 8, "rows": 8, "made_of": ""}
-    window = {"days": [FIRST], "metrics": {"macro_f1": 0.9}, "intervals": {}, "sampled": None}
+    window = {"days": [FIRST], "rows": 8, "metrics": {"macro_f1": 0.9}, "intervals": {}, "sampled": None}
     watched.put(f"{run.joined_labels}/date={FIRST}/performance.json", {**made, "window": window})
     watched.put(f"{run.joined_labels}/date={FIRST}/rows.parquet", "rows")
     assert label_tasks.publish_performance(PM, run_of()) == [FIRST]
@@ -197,6 +200,93 @@ def test_labels_that_are_late_are_told_as_a_fault_of_their_feed(watched: Watched
     assert json.loads(watched.kept(drift_of(BUCKET, LABELLED.name, DAY)))["advice"].startswith("Deliver the labels")
     watched.put(f"s3://{BUCKET}/{labels_partition(LABELLED.name, expected)}labels.csv", {})
     found = monitor.judge_day(LABELLED, context())
-    assert f"the labels of {expected} are unusable, or none is of a scored row" in found["summary"]
+    assert f"the labels of {expected} are there, but not joined with its scores" in found["summary"]
     joined(watched, expected, 0.9)
     assert monitor.judge_day(LABELLED, context())["verdict"] == "fine"
+
+
+def test_labels_that_cannot_be_used_are_told_with_the_reason_also_those_of_an_older_day(watched: Watched) -> None:
+    older = after(newest_expected(LABELLED, DAY), -3)
+    for day in (DAY, newest_expected(LABELLED, DAY), older):
+        watched.publish(day, 400, 400)
+        joined(watched, day, 0.9)
+    assert monitor.judge_day(LABELLED, context())["verdict"] == "fine"
+    uri = performance_of(BUCKET, LABELLED.name, older)
+    watched.put(uri, {**json.loads(watched.kept(uri)), "unusable": "b.csv, line 2: 'maybe'"})
+    found = monitor.judge_day(LABELLED, context())
+    assert (found["verdict"], found["faults"][0]["kind"]) == ("data fault", "late labels")
+    assert f"those of {older} cannot be used: b.csv, line 2: 'maybe'" in found["summary"]
+
+
+def test_scored_rows_without_any_label_are_told_also_where_labels_are_in_a_raw_table(watched: Watched) -> None:
+    of_table = LABELLED.model_copy(update={"labels": Labels(table="readings")})
+    expected = newest_expected(of_table, DAY)
+    for day in (DAY, expected):
+        watched.publish(day, 400, 400)
+        joined(watched, day, 0.9)
+    assert monitor.judge_day(of_table, context())["verdict"] == "fine"
+    uri = performance_of(BUCKET, LABELLED.name, expected)
+    watched.put(uri, {**json.loads(watched.kept(uri)), "labelled": 0})
+    found = monitor.judge_day(of_table, context())
+    assert (found["verdict"], found["faults"][0]["kind"]) == ("data fault", "late labels")
+    assert f"no label of {expected} has arrived" in found["summary"]
+
+
+def test_a_dead_table_of_labels_is_a_fault(watched: Watched) -> None:
+    """Without failures, every prediction of none seems right."""
+
+    def counted(rows: int) -> dict[str, Any]:
+        empty = {"digest": rows, "hours": [rows] + 23 * [0], "missing": {}, "numbers": {}, "values": {}}
+        return {"failures": {"rows": rows, "total": rows, **empty}}
+
+    days = {after("2025-06-01", number): counted(2 + number % 3) for number in range(60)}
+    known = {"timed": True, "days": days, "segments": {}, "windows": [], "answers": [], "calibration": None}
+    watched.put(STATISTICS.replace("evaluation.json", "reference.json"), known)
+    for back in range(7):
+        day = after(DAY, -back)
+        watched.publish(day, 400, 400)
+        joined(watched, day, 0.9)
+        uri = performance_of(BUCKET, LABELLED.name, day)
+        watched.put(uri, {**json.loads(watched.kept(uri)), "tables": counted(3)})
+    assert monitor.judge_day(LABELLED, context())["verdict"] == "fine"
+    for back in range(4):
+        uri = performance_of(BUCKET, LABELLED.name, after(DAY, -back))
+        watched.put(uri, {**json.loads(watched.kept(uri)), "tables": counted(0)})
+    found = monitor.judge_day(LABELLED, context())
+    assert (found["verdict"], found["faults"][0]["table"]) == ("data fault", "failures"), found["summary"]
+
+
+def test_a_window_follows_days_that_are_scored_without_labels(fleet: Fleet) -> None:
+    by_file, second = PM.model_copy(update={"labels": Labels()}), after(FIRST, 1)
+    for number in range(-1, 2):
+        fleet.deliver(after(FIRST, number))
+    fleet.score(second)
+    fleet.s3.objects[f"labels/{PM.name}/date={second}/some.csv"] = b"1"
+    fleet.s3.objects[f"labels/{PM.name}/date={second}/_SUCCESS"] = b""
+    due = fleet.due(second, second, by_file)
+    assert not any(key.endswith("_SUCCESS") for key in due.keys)
+    fleet.join(second, due.days[second], [second])
+    assert fleet.due(FIRST, second, by_file).windows == []
+    fleet.score(FIRST)
+    due = fleet.due(FIRST, second, by_file)
+    assert (list(due.days), due.windows) == ([], [second])
+    assert scores_manifest(PM.name, FIRST) in due.keys
+    made_of = json.loads(fleet.s3.objects[split_uri(performance_of(BUCKET, PM.name, second))[1]])["made_of"]
+    fleet.join(second, made_of, [second], scored=16)
+    assert fleet.due(FIRST, second, by_file).windows == []
+
+
+def test_labels_that_are_gone_again_are_due_once(fleet: Fleet) -> None:
+    by_file = PM.model_copy(update={"labels": Labels()})
+    for number in range(-1, 1):
+        fleet.deliver(after(FIRST, number))
+    fleet.score(FIRST)
+    file = f"labels/{PM.name}/date={FIRST}/some.csv"
+    fleet.s3.objects[file] = b"1"
+    fleet.join(FIRST, fleet.due(FIRST, FIRST, by_file).days[FIRST], [FIRST])
+    assert not fleet.due(FIRST, FIRST, by_file).days
+    del fleet.s3.objects[file]
+    due = fleet.due(FIRST, FIRST, by_file)
+    assert list(due.days) == [FIRST]
+    fleet.join(FIRST, due.days[FIRST], [], labelled=0, scored=8)
+    assert not fleet.due(FIRST, FIRST, by_file).days

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,12 @@ from include.jobs.evaluation.resampling import intervals_of
 from include.jobs.evaluation.slicing import sliced, told
 from include.jobs.features.feature_table import examples
 from include.jobs.serving.artifact import load_artifact
-from include.jobs.watching.realised import as_scored, drawn, evidence, sampled, since_change, together
+from include.jobs.watching.realised import as_scored, drawn, estimate, evidence, sampled, since_change, together
 from include.jobs.watching.truth import read_labels
 from include.models.config import Labels, load_model
 from include.models.config.challenger import told_of_challenger
 from include.models.config.columns import probability_columns
 from include.models.config.files import CHALLENGER_ROWS, SHADOW_ROWS
-from include.models.errors import JobError
 from include.models.predictive_maintenance.features import build_features
 from tests.include.jobs.job_programs import MODEL, Trained
 
@@ -226,21 +227,131 @@ def test_labels_of_other_types_than_the_models_are_refused(
     else:
         rows = rows.with_columns(pl.lit(value).alias(column))
     bucket.label(DAYS[0], name, rows)
-    with pytest.raises(JobError, match=words):
-        bucket.joined(DAYS[0], Labels())
+    assert re.search(words, bucket.joined(DAYS[0], Labels())["unusable"])
 
 
 def test_a_file_of_labels_that_cannot_be_used_says_why(bucket: Bucket) -> None:
     rows = bucket.of(DAYS[:1]).select(*KEY, "failure")
     bucket.label(DAYS[0], "a.csv", rows.rename({"failure": "failures"}))
-    with pytest.raises(JobError, match=r"a.csv.*: .*failures.*failure"):
-        bucket.joined(DAYS[0], Labels())
-    given = ["--model", MODEL, "--given", bucket.given, "--performance", bucket.into, "--days", "2015-06-05"]
-    (bucket.given / "scores" / MODEL / "date=2015-06-05").symlink_to(
-        bucket.given / "scores" / MODEL / f"date={DAYS[0]}"
-    )
-    with pytest.raises(JobError, match="the labels of 2015-06-05 are unusable"):
-        join_labels.main([*map(str, given)])
+    found = bucket.joined(DAYS[0], Labels())
+    assert re.search(r"a.csv.*: .*failures.*failure", found["unusable"])
+    assert (found["rows"], found["labelled"]) == (160, 0)
+    given = ["--model", MODEL, "--given", bucket.given, "--performance", bucket.into, "--days", *DAYS]
+    (bucket.given / "daily" / MODEL).unlink()
+    join_labels.main([*map(str, given)])
+    found = json.loads((bucket.into / f"date={DAYS[0]}" / "performance.json").read_text())
+    assert (found["labelled"], found["unusable"] != "") == (0, True), "the tables that labels are built from are gone"
+
+
+def test_labels_that_contradict_each_other_in_a_file_are_refused(bucket: Bucket) -> None:
+    rows = bucket.of(DAYS[:1]).select(*KEY, "failure")[:40]
+    bucket.label(DAYS[0], "a.csv", pl.concat([rows, rows[:3]]))
+    assert bucket.joined(DAYS[0], Labels())["labelled"] == 40, "the same said twice"
+    other = rows[:1].with_columns(failure=pl.lit("comp4" if rows["failure"][0] != "comp4" else "comp1"))
+    bucket.label(DAYS[0], "a.csv", pl.concat([rows, other]))
+    words = r"a.csv, lines 2, 42, column 'failure': '\w+' and '\w+' for one row"
+    assert re.search(words, bucket.joined(DAYS[0], Labels())["unusable"])
+
+
+def test_what_lies_beside_labels_does_no_harm(bucket: Bucket) -> None:
+    """Parts without rows, folders of a job's parts, and what other programs leave there."""
+    rows = bucket.of(DAYS[:1]).select(*KEY, "failure")
+    bucket.label(DAYS[0], "part-1.csv", rows.clear())
+    bucket.label(DAYS[0], "part-2.parquet", rows.clear())
+    folder = bucket.given / "labels" / MODEL / f"date={DAYS[0]}"
+    for name in ("_SUCCESS", ".part-1.csv.crc", ".DS_Store", "README.md"):
+        (folder / name).write_text("not labels")
+    (folder / "run=1").mkdir()
+    rows.write_parquet(folder / "run=1" / "part-0.parquet")
+    found = bucket.joined(DAYS[0], Labels())
+    assert (found["labelled"], "unusable" in found) == (160, False)
+
+
+def publish(bucket: Bucket) -> None:
+    """What the job has written, as the next one is given it."""
+    shutil.copytree(bucket.into, bucket.given / "performance" / MODEL, dirs_exist_ok=True)
+    shutil.rmtree(bucket.into)
+
+
+def written(bucket: Bucket, labels: Labels, days: list[str], windows: Sequence[str] = ()) -> Any:
+    """The performance of the last day, joined as the job does."""
+    joiner = join_labels.Joiner(CONFIG.model_copy(update={"labels": labels}), bucket.given, bucket.into)
+    for day in days:
+        joiner.join(day)
+    for day in sorted([*days, *windows]):
+        joiner.write(day)
+    return json.loads((bucket.into / f"date={DAYS[1]}" / "performance.json").read_text())
+
+
+def test_a_window_counts_the_rows_of_days_without_labels(bucket: Bucket) -> None:
+    bucket.label(DAYS[1], "a.csv", bucket.of(DAYS[1:]).select(*KEY, "failure"))
+    window = written(bucket, Labels(), DAYS[1:])["window"]
+    assert (window["days"], window["rows"], window["labelled"]) == (DAYS[1:], 320, 160)
+    assert written(bucket, Labels(ask=20), DAYS)["window"]["rows"] == 320, "nor if the other was joined without any"
+
+
+def test_a_correction_that_cannot_be_used_leaves_what_was_known(bucket: Bucket) -> None:
+    for day in DAYS:
+        bucket.label(day, "a.csv", bucket.of([day]).select(*KEY, "failure"))
+    before = written(bucket, Labels(), DAYS)
+    publish(bucket)
+    bucket.label(DAYS[0], "b.csv", bucket.of(DAYS[:1]).select(*KEY, failure=pl.lit("comp9")))
+    after = written(bucket, Labels(), DAYS[:1], windows=DAYS[1:])
+    assert after == before
+    first = json.loads((bucket.into / f"date={DAYS[0]}" / "performance.json").read_text())
+    assert (first["labelled"], first["window"]["labelled"]) == (160, 160)
+    assert "comp9" in first["unusable"]
+
+
+def test_labels_that_are_withdrawn_count_no_more(bucket: Bucket) -> None:
+    for day in DAYS:
+        bucket.label(day, "a.csv", bucket.of([day]).select(*KEY, "failure"))
+    written(bucket, Labels(), DAYS)
+    publish(bucket)
+    shutil.rmtree(bucket.given / "labels" / MODEL / f"date={DAYS[0]}")
+    window = written(bucket, Labels(), DAYS[:1], windows=DAYS[1:])["window"]
+    assert (window["days"], window["rows"], window["labelled"]) == (DAYS[1:], 320, 160)
+
+
+def test_labels_of_a_table_and_of_files_are_of_one_window(bucket: Bucket) -> None:
+    assert CONFIG.labels
+    written(bucket, CONFIG.labels, DAYS)
+    publish(bucket)
+    bucket.label(DAYS[1], "a.csv", bucket.of(DAYS[1:]).select(*KEY, "failure"))
+    assert written(bucket, Labels(), DAYS[1:])["window"]["labelled"] == 320
+
+
+def test_scores_of_other_classes_are_told(bucket: Bucket) -> None:
+    names = [*(CONFIG.data.classes or []), "comp5"]
+    more = CONFIG.model_copy(update={"data": CONFIG.data.model_copy(update={"classes": names})})
+    found = join_labels.Joiner(more, bucket.given, bucket.into).join(DAYS[0])
+    assert "lack probability_comp5: model.yaml has changed since" in found["unusable"]
+    fewer = CONFIG.model_copy(update={"data": CONFIG.data.model_copy(update={"classes": names[1:-1]})})
+    found = join_labels.Joiner(fewer, bucket.given, bucket.into).join(DAYS[0])
+    assert "predict none: model.yaml has changed since" in found["unusable"]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "epoch", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S"])
+def test_the_form_for_people_can_be_read_however_the_raw_tables_spell_times(bucket: Bucket, form: str) -> None:
+    tables = {
+        name: table.model_copy(
+            update={
+                "columns": {
+                    column: own.model_copy(update={"format": form}) if own.kind.is_time else own
+                    for column, own in table.columns.items()
+                }
+            }
+        )
+        for name, table in CONFIG.data.tables.items()
+    }
+    spelled = CONFIG.model_copy(update={"data": CONFIG.data.model_copy(update={"tables": tables})})
+    written(bucket, Labels(ask=20), DAYS)
+    folder = bucket.into / f"date={DAYS[0]}"
+    asked = pl.read_csv(folder / "to_label.csv", infer_schema=False).with_columns(failure=pl.lit("none"))
+    filled = folder / "filled"
+    filled.mkdir()
+    asked.write_csv(filled / "to_label.csv")
+    assert len(read_labels(spelled, filled, bucket.frame.schema)) == 20
 
 
 def test_a_person_is_asked_for_a_sample_and_its_answer_has_an_interval(bucket: Bucket) -> None:
@@ -277,6 +388,36 @@ def test_intervals_of_samples_hold_the_truth() -> None:
         assert found is not None
         held += found["interval"][0] <= right.mean() <= found["interval"][1]
     assert 0.9 <= held / 200 <= 0.99
+
+
+@pytest.mark.parametrize(("asked", "off"), [(20, 0.0), (20, 0.05), (100, 0.0), (100, 0.05)])
+def test_intervals_of_samples_hold_the_truth_of_a_model_that_is_nearly_always_right(asked: int, off: float) -> None:
+    """A sample of a day then often has no wrong prediction at all."""
+    rng, held = np.random.default_rng(7), 0
+    for _ in range(300):
+        sure = np.clip(rng.beta(40, 1, 1000), 0.5, 1)
+        right = (rng.uniform(size=1000) < sure - off).astype(float)
+        chosen = rng.choice(1000, asked, replace=False)
+        one = estimate("accuracy", sure, right[chosen] - sure[chosen], asked=asked)
+        assert 0 <= one["interval"][0] <= one["value"] <= one["interval"][1] <= 1
+        held += one["interval"][0] <= right.mean() <= one["interval"][1]
+    assert held / 300 >= 0.93
+
+
+def test_days_are_combined_by_their_own_sums() -> None:
+    config = load_model("electricity").model_copy(update={"labels": Labels(ask=100)})
+    start = datetime.fromisoformat("2026-01-01")
+    sure = np.random.default_rng(5).uniform(0.5, 1, 2000)
+    rows = pl.DataFrame({"half_hour": [start + timedelta(minutes=30 * n) for n in range(2000)]}).with_columns(
+        prediction=pl.lit("1"), probability_0=pl.Series(1 - sure), probability_1=pl.Series(sure)
+    )
+    scored = as_scored(config, 1, rows).rows
+    right = np.random.default_rng(6).uniform(size=2000) < sure - 0.1
+    known = scored.with_columns(price_is_up=pl.Series(right.astype(int))).join(
+        drawn(config, "0", scored).select("half_hour"), on="half_hour", how="semi"
+    )
+    found = sampled(config, "0", scored, known)
+    assert found is not None
     week = together([(2000, found), (2000, found)])
     assert week is not None
     assert week["interval"][1] - week["value"] < found["interval"][1] - found["value"], "two days tell more than one"
