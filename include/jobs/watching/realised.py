@@ -98,10 +98,10 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
 def performance_of_window(
     config: ModelConfig, days: Mapping[str, Performance], rows: Mapping[str, pl.DataFrame]
 ) -> WindowPerformance:
-    """Days of one version, combined.
+    """Days combined: of one version, except where a replay measures what several were worth.
 
     Args:
-        days: by date, in order.
+        days: by date, in order; at least one.
         rows: of each, from ``kept_rows``.
     """
     every = pl.concat([rows[day] for day in days]).sort(config.data.key)

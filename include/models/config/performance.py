@@ -12,6 +12,7 @@ from .challenger import Paired
 from .results import Metrics, Segment
 
 Intervals = dict[str, tuple[float, float]]
+WEEK = 7  # days that a replay measures together
 
 
 class Sampled(TypedDict):
