@@ -44,10 +44,11 @@ def split_days(config: ModelConfig, raw: Path, into: Path, first: date, last: da
 
 
 def newest_days(config: ModelConfig, raw: Path, count: int) -> tuple[date, date]:
-    """The first and the last of that many days, up to the newest that has its own rows."""
+    """The first and the last of that many days, or of all if there are fewer, up to the newest with rows of its own."""
     days = _days_of_data(config, raw)
     last = days[1] if days else NO_TIME_UNTIL
-    return last - timedelta(days=count - 1), last
+    first = last - timedelta(days=count - 1)
+    return (max(first, days[0]) if days else first), last
 
 
 def _within(config: ModelConfig, raw: Path, first: date, last: date) -> tuple[date, date]:

@@ -19,7 +19,7 @@ def in_one_sentence(impossible: Mapping[str, str]) -> str:
     days: dict[str, list[str]] = {}
     for day, reason in impossible.items():
         days.setdefault(ISO_DAY.sub("<day>", reason), []).append(day)
-    return "; ".join(f"{_ranges(same)} cannot be scored: {_first_sentence(reason)}" for reason, same in days.items())
+    return "; ".join(f"{ranges(same)} cannot be scored: {_first_sentence(reason)}" for reason, same in days.items())
 
 
 def _first_sentence(reason: str) -> str:
@@ -27,7 +27,7 @@ def _first_sentence(reason: str) -> str:
     return re.split(r"\.\s", reason, maxsplit=1)[0].removesuffix(".")
 
 
-def _ranges(days: Iterable[str]) -> str:
+def ranges(days: Iterable[str]) -> str:
     """Consecutive days as ranges: ``2015-06-01 to 2015-06-03, 2015-06-07 (4 days)``."""
     found: list[list[date]] = []
     for day in sorted(map(date.fromisoformat, days)):

@@ -110,7 +110,7 @@ def performance_of_day(config: ModelConfig, day: str, scored: Scored, truth: Tru
 def performance_of_window(
     config: ModelConfig, days: Mapping[str, Performance], rows: Sequence[pl.DataFrame], scored: int
 ) -> WindowPerformance:
-    """Labelled days of one version, combined.
+    """Labelled days combined: of one version, except where a replay measures what several were worth.
 
     Args:
         days: by date, in order.

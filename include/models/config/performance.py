@@ -13,6 +13,7 @@ from .results import Metrics, Segment
 from .watching import TableCounts
 
 Intervals = dict[str, tuple[float, float]]
+WEEK = 7  # days that a replay measures together
 
 
 class Sampled(TypedDict):

@@ -22,7 +22,7 @@ from include.ops.local_stack.airflow_api import AirflowApi
 from include.ops.local_stack.arguments import check_days, check_model, check_version
 from include.ops.local_stack.command import LONGEST_SILENCE, carry_out, under_way, write_summary
 from include.ops.local_stack.run import FINISHED, reasons_of, require_dag, steps_of
-from include.ops.local_stack.seed import aws_client, newest_days, s3_client, seed_days
+from include.ops.local_stack.seed import ALL_DAYS, aws_client, newest_days, s3_client, seed_days
 from include.ops.local_stack.settings import BUCKET, JOB_IMAGE, REGION, Settings
 from include.platform.code_bundle import code_hash
 from include.platform.errors import PermanentError
@@ -46,7 +46,6 @@ from include.score.published import read_published
 
 LOOK_EVERY = 2.0
 MOST_SHOWN = 10
-ALL_DAYS = 100_000
 DAG, QUESTION = "backfill", "approve_cost"
 
 

@@ -30,6 +30,7 @@ from include.score.plan import days_between, list_partitions
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+ALL_DAYS = 100_000  # more than any data has
 CUT_FROM = "cut-from"  # metadata of a partition's files: the digest of the raw tables that they were split from
 
 
@@ -103,7 +104,7 @@ def seed_days(settings: Settings, model: str, first: str, last: str, say: Callab
 
 
 def newest_days(settings: Settings, model: str, count: int) -> tuple[str, str] | None:
-    """The first and the last of the newest days that the raw tables in the bucket have; None if there are none.
+    """The first and the last of the newest ``count`` days of the raw tables in the bucket; None if there are none.
 
     Raises:
         RawDataError: the tables cannot be read.

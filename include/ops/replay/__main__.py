@@ -26,9 +26,9 @@ from include.models.config import ModelConfig, load_model
 from include.ops.local_stack.arguments import ArgumentsError, check_days, check_model
 from include.ops.local_stack.command import carry_out, under_way
 from include.ops.local_stack.processes import free_ports
-from include.ops.local_stack.seed import newest_days, seed, seed_days
+from include.ops.local_stack.seed import ALL_DAYS, newest_days, seed, seed_days
 from include.ops.local_stack.settings import BUCKET, ROOT, Settings
-from include.ops.replay.page import page, summary_of, table_of
+from include.ops.replay.page import page, summary_of, tables_of
 from include.ops.replay.policy import (
     EVERY,
     FROM_THE_BEGINNING,
@@ -40,10 +40,12 @@ from include.ops.replay.policy import (
     course_of,
     with_policy,
 )
+from include.ops.replay.weeks import check_labels
 from include.ops.replay.world import World, say
 from include.ops.screen import screen
 from include.platform.code_bundle import upload_code
 from include.platform.errors import PermanentError
+from include.score.impossible import ranges
 from include.score.plan import days_between, list_partitions, look_back
 
 AT_ONCE = 2
@@ -67,11 +69,10 @@ def start(model: ModelConfig, settings: Settings, first: str, last: str, data: P
             seed_days(settings, model.name, [*look_back(model, first), first][0], after(last, ahead), console.print)
         there = list_partitions(world.client("s3"), BUCKET, model.name)
         if lacking := [day for day in days_between(first, last) if day not in there]:
-            newest = newest_days(settings, model.name, 1)
-            ends = f"; the data ends on {newest[1]}" if newest else ""
-            raise PermanentError(
-                f"a replay needs data of each day, and {len(lacking)} lack it, from {lacking[0]} on{ends}"
-            )
+            ends = newest_days(settings, model.name, ALL_DAYS)
+            known = f"the data begins on {ends[0]} and ends on {ends[1]}" if ends else "there is no data at all"
+            none = f"{ranges(lacking)} {'have' if len(lacking) > 1 else 'has'} none"
+            raise PermanentError(f"a replay needs data of each day from FROM to TO, and {none}; {known}")
         life = Life(with_policy(model, "never"), course_of(["start"], first), world)
         before = after(first, -1)
         life.train(before, started_by="replay, the first version", must_learn=FROM_THE_BEGINNING, whatever=True)
@@ -133,9 +134,10 @@ def every_life(home: Path, policies: list[str], first: str, arguments: list[str]
                         continue
                     world = home.with_name("+".join(course["policies"]))
                     others = [one for one in course["policies"] if one not in course["parting"]]
-                    parted = f"{', '.join(course['parting'])} part from {', '.join(others)}"
+                    part = "parts" if len(course["parting"]) == 1 else "part"
+                    parted = f"{', '.join(course['parting'])} {part} from {', '.join(others)}"
                     say(f"{parted}: a training on {course['next']}")
-                    waiting |= {go(world, {**course, "policies": part}) for part in (course["parting"], others)}
+                    waiting |= {go(world, {**course, "policies": each}) for each in (course["parting"], others)}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in running:
@@ -151,6 +153,7 @@ def replay(settings: Settings, given: argparse.Namespace, console: Console) -> i
     policies = list(dict.fromkeys(given.policies))
     if not policies:
         raise ArgumentsError(f"POLICIES is empty; allowed are {', '.join(POLICIES)}")
+    check_labels(model)
     began = time.monotonic()
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.home, prefix="replay-") as folder:
@@ -164,7 +167,8 @@ def replay(settings: Settings, given: argparse.Namespace, console: Console) -> i
     file = settings.home / f"replay-{model.name}.html"
     file.write_text(page(model, found, summaries), encoding="utf-8")
     file.with_suffix(".json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    console.print(table_of(model, summaries))
+    for table in tables_of(model, summaries):
+        console.print(table)
     console.print(f"{time.monotonic() - began:.0f} s; {file}", soft_wrap=True)
     return 0
 
@@ -175,6 +179,7 @@ def replayed(model: ModelConfig, policy: str, course: Course) -> Replayed:
         "policy": policy,
         "metric": model.champion.metric,
         "days": course["days"],
+        "weeks": course["weeks"],
         "trainings": course["trainings"],
         "jobs": course["jobs"],
     }

@@ -40,6 +40,7 @@ from include.monitor.drift import monitoring_of
 from include.monitor.verdict import Told, may_train
 from include.ops.local_stack.command import under_way
 from include.ops.local_stack.settings import BUCKET, Settings
+from include.ops.replay.weeks import Week, measure_weeks
 from include.ops.replay.world import JobCost, World, context_of, say, values_of
 from include.platform.clients import keep_clients, s3_client, sagemaker_client
 from include.platform.environment import ml_environment
@@ -78,7 +79,8 @@ class Trained(TypedDict):
 
 
 class Day(TypedDict):
-    """A day as it ended. ``metric``: of the labelled days of its version, of the last ``monitoring.window_days``."""
+    """A day as monitoring saw it. ``metric``: of its version's labelled days in the ``monitoring.window_days`` that end
+    with it."""
 
     day: str
     version: int
@@ -91,7 +93,8 @@ class Day(TypedDict):
 class Course(TypedDict):
     """How far policies have come together. ``next``: the day to judge; ``scored``: the last scored day;
     ``pauses_until``: the first evening on which there can be another training; ``parting``: the policies that train on
-    the evening of ``next``, if others do not; ``runs``: so that each has its own id."""
+    the evening of ``next``, if others do not; ``days`` and ``weeks``: once the last day is over; ``runs``: so that each
+    has its own id."""
 
     policies: list[str]
     next: str
@@ -102,6 +105,7 @@ class Course(TypedDict):
     trainings: list[Trained]
     jobs: list[JobCost]
     days: list[Day]
+    weeks: list[Week]
     runs: int
 
 
@@ -112,6 +116,7 @@ class Replayed(TypedDict):
     policy: str
     metric: str
     days: list[Day]
+    weeks: list[Week]
     trainings: list[Trained]
     jobs: list[JobCost]
 
@@ -152,6 +157,7 @@ class Life:
                 course["pauses_until"] = after(day, monitoring_of(self.model).cool_down_days)
             course["next"] = after(day, 1)
         course["days"] = [self._ended(each, found) for each, found in course["verdicts"].items()]
+        course["weeks"] = measure_weeks(self.model, self.world, [*course["verdicts"]])
 
     def _score_from(self, day: str, last: str, days: int) -> str:
         """Scores up to as many days; returns the last."""
@@ -159,7 +165,8 @@ class Life:
         if day <= self.course["pauses_until"]:  # the next training may be on that evening: later days are scored after
             until = min(until, self.course["pauses_until"])
         self._score(day, until)
-        say(f"{self.world.who}: {day} to {until} scored, {len(self.course['trainings'])} trainings so far")
+        count = len(self.course["trainings"])
+        say(f"{self.world.who}: {day} to {until} scored, {count} training{'s' if count != 1 else ''} so far")
         return until
 
     def _trainers(self, found: monitoring.Found) -> list[str]:
@@ -304,6 +311,7 @@ def course_of(policies: list[str], first: str) -> Course:
         "trainings": [],
         "jobs": [],
         "days": [],
+        "weeks": [],
         "runs": 0,
     }
 

@@ -188,6 +188,17 @@ def test_the_newest_days_may_be_said_alone(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_fewer_days_than_asked_for_the_first_is_said(
+    tables: dict[str, pl.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_model("predictive_maintenance")
+    for name, table in tables.items():
+        table.write_csv(tmp_path / config.data.tables[name].file, datetime_format="%Y-%m-%d %H:%M:%S")
+    asked = ["--model", config.name, "--raw", str(tmp_path), "--days", str(tmp_path), "--newest", "100000", "--say"]
+    split_days.main(asked)
+    assert capsys.readouterr().out.split()[0] == str(min(tables["telemetry"]["datetime"]).date())
+
+
 @pytest.mark.parametrize("which", [[], ["--first", "2015-06-01"], ["--newest", "3", "--first", "2015-06-01"]], ids=str)
 def test_which_days_are_asked_for_in_one_way(which: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

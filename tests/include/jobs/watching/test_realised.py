@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from include.jobs import join_labels, split_days
+from include.jobs import join_labels, measure_weeks, split_days
 from include.jobs.daily.challenger import FEATURE, THEIRS, joined
 from include.jobs.evaluation.measuring import Answers, Measured, Measures
 from include.jobs.evaluation.metrics import plain
@@ -142,6 +142,25 @@ def test_a_day_is_worth_what_an_evaluation_says_to_the_last_bit(
     assert found["window"]["days"] == DAYS, "of the last day"
     assert found["window"]["metrics"] == metrics
     assert found["window"]["intervals"] == {name: list(ends) for name, ends in intervals.items()}
+
+
+def test_a_replays_week_has_the_days_of_every_version(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    """A window of monitoring has one version's days; macro F1 of several days is no mean of theirs."""
+    manifest = bucket.given / "scores" / MODEL / f"date={DAYS[1]}" / "_SUCCESS.json"
+    promoted = json.loads(manifest.read_text(encoding="utf-8")) | {"model_version": 8}
+    manifest.write_text(json.dumps(promoted), encoding="utf-8")
+    given = ["--model", MODEL, "--given", bucket.given, "--performance", bucket.into, "--days", *DAYS]
+    join_labels.main([*map(str, given)])
+    window = json.loads((bucket.into / f"date={DAYS[1]}" / "performance.json").read_text())["window"]
+    assert (window["days"], window["labelled"]) == (DAYS[1:], 160)
+    capsys.readouterr()
+    asked = ["--model", MODEL, "--performance", str(bucket.into), "--first", "2015-05-25", "--last", "2015-06-10"]
+    measure_weeks.main(asked)
+    before, week, after = json.loads(capsys.readouterr().out)
+    assert before is after is None, "no day of theirs has labels"
+    measures, answers = bucket.measures(DAYS, {})
+    assert (week["days"], week["labelled"]) == (DAYS, 320)
+    assert week["metrics"] == plain(measures.of_predictions(answers).values)
 
 
 def test_rows_since_a_change_are_measured_on_their_own(bucket: Bucket) -> None:

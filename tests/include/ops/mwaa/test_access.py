@@ -36,8 +36,8 @@ from tests.include.local_sagemaker.local_server import LocalSageMaker
 BUCKET = f"{NAME}-ml-{ACCOUNT}"
 JOBS = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-jobs"
 OWN = [{"Key": "project", "Value": NAME}]
-# the entry point of all; programs of a serving container and for people; steps of prepare_data
-NO_TASKS = {"cli", "serve", "split_days", "validate_raw_data", "validate_features"}
+# the entry point of all; programs of a serving container, for people and of replays; steps of prepare_data
+NO_TASKS = {"cli", "serve", "split_days", "measure_weeks", "validate_raw_data", "validate_features"}
 WRITTEN = {"S3Output", "OutputDataConfig", "CheckpointConfig", "TransformOutput", "WrittenBy", "Environment"}
 PROGRAMS = {
     path.stem

@@ -34,17 +34,27 @@ class Empty:
         pass
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        ("1998-05-05", "1998-05-08", "1998-05-07 to 1998-05-08 (2 days) have none"),
+        ("1990-01-01", "1990-01-03", "1990-01-01 to 1990-01-03 (3 days) have none"),
+        ("1998-05-01", "1998-05-03", "1998-05-02 has none"),
+    ],
+)
 def test_days_without_data_are_refused_before_a_version_is_trained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: str, last: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "World", Empty)
     for name in ("upload_code", "seed", "seed_days"):
         monkeypatch.setattr(replay, name, lambda *_: "0123456789ab")
-    monkeypatch.setattr(replay, "newest_days", lambda *_: ("1998-05-06", "1998-05-06"))
-    monkeypatch.setattr(replay, "list_partitions", lambda *_: {"1998-05-05": [], "1998-05-06": []})
+    monkeypatch.setattr(replay, "newest_days", lambda *_: ("1996-05-07", "1998-05-06"))
+    there = ("1998-05-01", "1998-05-03", "1998-05-05", "1998-05-06")
+    monkeypatch.setattr(replay, "list_partitions", lambda *_: {day: [] for day in there})
     given = load_model("electricity"), Settings(tmp_path, 0, 0)
-    with pytest.raises(PermanentError, match=r"2 lack it, from 1998-05-07 on; the data ends on 1998-05-06"):
-        replay.start(*given, "1998-05-05", "1998-05-08", None, Console(quiet=True))
+    words = re.escape(f"{told}; the data begins on 1996-05-07 and ends on 1998-05-06")
+    with pytest.raises(PermanentError, match=words):
+        replay.start(*given, first, last, None, Console(quiet=True))
 
 
 def test_each_part_goes_on_from_the_world_that_it_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +103,7 @@ def test_if_one_ends_early_the_others_are_stopped(tmp_path: Path, monkeypatch: p
         ({"first": "1998-05-09"}, "FROM=1998-05-09 is after TO=1998-05-08"),
         ({"policies": ["never", "yearly"]}, "POLICIES has 'yearly'; allowed are never, daily, weekly"),
         ({"policies": []}, "POLICIES is empty; allowed are never, daily, weekly"),
+        ({"model": "machine_downtime"}, "machine_downtime/model.yaml has no section labels"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_at_once(tmp_path: Path, given: dict[str, Any], told: str) -> None:

@@ -13,8 +13,7 @@ from include.models.config import load_model
 from include.monitor.tasks import TrainingConf
 from include.ops.local_stack.settings import Settings
 from include.ops.replay import policy
-from include.ops.replay.page import page, summary_of
-from include.ops.replay.policy import Day, Life, Replayed, course_of, with_policy
+from include.ops.replay.policy import Life, course_of, with_policy
 from include.ops.replay.world import World, context_of
 from include.platform.environment import VARIABLE
 
@@ -51,6 +50,11 @@ class Told(Life):
         return found["date"]
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "measure_weeks", lambda model, world, days: days)
+
+
 def life(name: str, tmp_path: Path, **more: Any) -> Told:
     policies = name.split()
     world = World(Settings(tmp_path, 0, 0))
@@ -60,7 +64,7 @@ def life(name: str, tmp_path: Path, **more: Any) -> Told:
 def test_days_that_the_version_before_has_scored_already_are_scored_again(tmp_path: Path) -> None:
     lived = life("on_drift", tmp_path, drifted=("1998-01-02",))
     lived.live("1998-01-05", 3)
-    assert lived.course["days"] == [f"1998-01-0{day}" for day in range(1, 6)]
+    assert lived.course["days"] == lived.course["weeks"] == [f"1998-01-0{day}" for day in range(1, 6)]
     assert lived.done == [
         *("score 01-03", "judge 01", "judge 02", "train 02 monitor"),
         *("score 03-05", "judge 03", "judge 04", "judge 05"),
@@ -132,34 +136,6 @@ def test_a_policy_is_all_that_differs(name: str, when: str) -> None:
     assert found.retrain.when == when
     assert found.retrain.holdout_days == MODEL.monitoring.retrain.holdout_days
     assert found.model_copy(update={"retrain": MODEL.monitoring.retrain}) == MODEL.monitoring
-
-
-def day(number: int, metric: float, version: int = 1) -> Day:
-    date = f"1998-01-{number:02}"
-    return {"day": date, "version": version, "verdict": "fine", "rows": 336, "labelled": 300, "metric": metric}
-
-
-def test_the_page_and_the_table_say_what_came_of_it() -> None:
-    days = [day(number, 0.9 if number < 10 else 0.7) for number in range(1, 15)]
-    trained: Any = {"day": "1998-01-09", "why": "weekly", "outcome": "passed its gates", "version": 2}
-    missed: Any = {"day": "1998-01-11", "why": "weekly", "outcome": "missed its gates: accuracy", "version": None}
-    job: Any = {"task": "train_model", "day": "1998-01-09", "seconds": 1800, "usd": 0.25}
-    found: Replayed = {
-        "model": MODEL.name,
-        "policy": "weekly",
-        "metric": "accuracy",
-        "days": days,
-        "trainings": [trained, missed],
-        "jobs": [job, {**job, "task": "score_batch_0"}],
-    }
-    summary = summary_of(MODEL, found)
-    assert (summary.mean, summary.worst, summary.worst_week) == (pytest.approx(0.8), 0.7, "1998-01-14")
-    assert (summary.trainings, summary.promotions) == (2, 1)
-    assert (summary.training_hours, summary.hours, summary.usd) == (0.5, 1.0, 0.5)
-    html = page(MODEL, [found], [summary])
-    assert html.count("<polyline") == 1
-    assert "missed its gates: accuracy" in html
-    assert "<script" not in html
 
 
 def test_tasks_find_what_earlier_ones_of_the_run_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
