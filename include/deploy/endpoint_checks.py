@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import ClientError
 
+from include.deploy.asked_endpoint import CSV, JSON, AskedEndpoint, RefusedError
 from include.models.config.results import Golden
-from include.models.config.watching import GOLDEN_REQUEST
 from include.platform.clients import error_code
 from include.platform.errors import PermanentError
 from include.platform.objects import read_json
@@ -28,14 +28,12 @@ from include.platform.objects import read_json
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker.client import SageMakerClient
+    from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
     from types_boto3_sagemaker_runtime.client import SageMakerRuntimeClient
 
-CSV, JSON = "text/csv", "application/json"
 TOLERANCE = 1e-6
 MB = 1024 * 1024
-# error codes that mean the endpoint cannot be asked at all, rather than that it rejects the request
-NOT_ITS_ANSWER = ("AccessDenied", "AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException")
-SHOWN = 200  # characters of requests and responses
+CHANGING = ("Updating", "SystemUpdating", "RollingBack")  # an endpoint in these states continues to serve
 MOST_FAILURES = 20
 
 GoldenRequests = Sequence[Golden]
@@ -64,71 +62,20 @@ class Thresholds:
 
 
 class Report(TypedDict):
-    """What ``check_endpoint`` found; small enough to pass between tasks."""
+    """What ``check_endpoint`` found; small enough to pass between tasks.
+
+    ``golden_ok``: all golden requests were answered as trained. ``wrong``: how many of them were answered otherwise, or
+    refused; ``unanswered``: how many requests, of the load too, got no answer.
+    """
 
     passed: bool
     summary: str
     p50_ms: float | None
     p99_ms: float | None
     golden_ok: bool
+    wrong: int
+    unanswered: int
     failures: list[str]
-
-
-class _RefusedError(Exception):
-    """The endpoint's answer was an error; ``status`` is the model's, or the API's if no model was reached."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"HTTP {status}: {_short(message)}")
-        self.status = status
-
-
-class _Endpoint:
-    """One endpoint as its callers see it."""
-
-    def __init__(self, runtime: SageMakerRuntimeClient, name: str, *, quote: bool = True) -> None:
-        self.name = name
-        self._runtime, self._quote = runtime, quote
-
-    def shown(self, value: object) -> str:
-        """A request or response, for people."""
-        text = value if isinstance(value, str) else json.dumps(value)
-        return _short(text) if self._quote else f"({len(text)} characters, not shown: see quote_values in model.yaml)"
-
-    def ask(self, body: str | bytes, content_type: str) -> object:
-        """The predictions, requested as JSON.
-
-        Raises:
-            _RefusedError: rejected by the model, or by the API.
-            botocore.exceptions.BotoCoreError, ClientError: the endpoint cannot be asked at all.
-        """
-        try:
-            answer = self._runtime.invoke_endpoint(
-                EndpointName=self.name,
-                Body=body,
-                ContentType=content_type,
-                Accept=JSON,
-                CustomAttributes=GOLDEN_REQUEST,
-            )
-        except ClientError as error:
-            code = error_code(error)
-            if code == "ModelError":
-                said: Mapping[str, object] = {**error.response}  # with members specific to this operation
-                raise _RefusedError(
-                    int(str(said["OriginalStatusCode"])), self.shown(said.get("OriginalMessage"))
-                ) from error
-            if code in ("InternalFailure", "ServiceUnavailable", "ThrottlingException"):  # the last has status 400
-                raise _RefusedError(503, str(error)) from error
-            # a gateway in front of SageMaker returns a bare status as the code, such as 413 for a body that is too
-            # large
-            status = int(code) if code.isdecimal() else error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if code == "ValidationError" or (status and 400 <= status < 500 and code not in NOT_ITS_ANSWER):
-                raise _RefusedError(status or 400, str(error)) from error
-            raise
-        content = answer["Body"].read()
-        try:
-            return json.loads(content)["predictions"]
-        except (ValueError, KeyError, TypeError):
-            raise _RefusedError(200, f"no predictions in {self.shown(repr(content))}") from None
 
 
 def check_endpoint(
@@ -154,17 +101,13 @@ def check_endpoint(
     """
     if not golden:
         raise GoldenRequestsError(f"there are no golden requests to send to endpoint {endpoint}")
-    if why_not := _why_not_in_service(sagemaker, endpoint):
-        return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
-    asked = _Endpoint(runtime, endpoint, quote=quote)
-    wrong = list(_wrong_answers(asked, golden, columns))
+    if why_not := _why_not_serving(sagemaker, endpoint, "InService"):
+        return _not_asked(endpoint, why_not)
+    asked = AskedEndpoint(runtime, endpoint, quote=quote)
+    wrong, unanswered = _ask_golden(asked, golden, columns)
     lenient = list(_bad_requests_not_refused(asked, golden[0]["features"], columns, thresholds.largest_mb))
     _warm_up(asked, golden, thresholds)
-    latencies, failed = _load(asked, golden, thresholds)
-    failures = [*wrong, *lenient, *failed, *_too_slow(latencies, thresholds)]
-    return _report(
-        endpoint, failures, golden_ok=not wrong, latencies=latencies, asked=len(golden), thresholds=thresholds
-    )
+    return _report(asked, wrong, unanswered, _load(asked, golden, thresholds), len(golden), thresholds, lenient)
 
 
 def probe_endpoint(
@@ -177,17 +120,27 @@ def probe_endpoint(
     thresholds: Thresholds,
     quote: bool = True,
 ) -> Report:
-    """The checks that can run at any time: in service, right answers, fast enough. As ``check_endpoint``, without bad
-    requests and load."""
-    if why_not := _why_not_in_service(sagemaker, endpoint):
-        return _report(endpoint, [why_not], golden_ok=False, latencies=[], asked=len(golden), thresholds=thresholds)
-    asked = _Endpoint(runtime, endpoint, quote=quote)
-    wrong = list(_wrong_answers(asked, golden, columns))
-    latencies, failed = _load(asked, golden, thresholds)
-    failures = [*wrong, *failed, *_too_slow(latencies, thresholds)]
-    return _report(
-        endpoint, failures, golden_ok=not wrong, latencies=latencies, asked=len(golden), thresholds=thresholds
-    )
+    """The checks that can run at any time: serving, right answers, fast enough. As ``check_endpoint``, without bad
+    requests and load, and of an endpoint that is being changed too."""
+    if why_not := _why_not_serving(sagemaker, endpoint, "InService", *CHANGING):
+        return _not_asked(endpoint, why_not)
+    asked = AskedEndpoint(runtime, endpoint, quote=quote)
+    wrong, unanswered = _ask_golden(asked, golden, columns)
+    return _report(asked, wrong, unanswered, _load(asked, golden, thresholds), len(golden), thresholds)
+
+
+def is_being_changed(sagemaker: SageMakerClient, endpoint: str, config: str) -> bool:
+    """Whether another version than that of a configuration may answer: the endpoint is on its way to another one, or
+    serves with another one. (With a shadow it does, too, but callers get the same version's answers.)
+
+    Raises:
+        botocore.exceptions.BotoCoreError, ClientError: SageMaker cannot be asked.
+    """
+    found = _describe(sagemaker, endpoint)
+    if found is None:
+        return False
+    elsewhere = found["EndpointConfigName"] != config and not found.get("ShadowProductionVariants")
+    return elsewhere or found["EndpointStatus"] in CHANGING
 
 
 def load_golden_requests(s3: S3Client, uri: str) -> list[Golden]:
@@ -214,41 +167,50 @@ def columns_of(golden: GoldenRequests) -> list[str]:
     return list(golden[0]["features"])
 
 
-def _why_not_in_service(sagemaker: SageMakerClient, endpoint: str) -> str | None:
+def _describe(sagemaker: SageMakerClient, endpoint: str) -> DescribeEndpointOutputTypeDef | None:
+    """The endpoint; None if it does not exist."""
     try:
-        described = sagemaker.describe_endpoint(EndpointName=endpoint)
+        return sagemaker.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
         if error_code(error) != "ValidationException":
             raise
-        return f"the endpoint does not exist: {error.response['Error']['Message']}"
-    status = described["EndpointStatus"]
-    if status == "InService":
         return None
-    return f"the endpoint is {status}, not InService. {described.get('FailureReason', '')}".strip()
 
 
-def _wrong_answers(endpoint: _Endpoint, golden: GoldenRequests, columns: Sequence[str]) -> Iterable[str]:
-    """Golden requests by name as JSON, one at a time, then all at once as CSV in feature order."""
-    for entry in golden:
-        body = json.dumps(entry["features"])
-        yield from _differences(endpoint, body, JSON, [entry["expected"]])
+def _why_not_serving(sagemaker: SageMakerClient, endpoint: str, *statuses: str) -> str | None:
+    found = _describe(sagemaker, endpoint)
+    if found is None:
+        return "the endpoint does not exist"
+    if found["EndpointStatus"] in statuses:
+        return None
+    return f"the endpoint is {found['EndpointStatus']}, not InService. {found.get('FailureReason', '')}".strip()
+
+
+def _ask_golden(endpoint: AskedEndpoint, golden: GoldenRequests, columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is wrong with the answers to golden requests, and which got none: by name as JSON, one at a time, then all
+    at once as CSV in feature order."""
+    requests = [(json.dumps(entry["features"]), JSON, [entry["expected"]]) for entry in golden]
     rows = "".join(_csv_line(entry["features"], columns) for entry in golden)
-    yield from _differences(endpoint, rows, CSV, [entry["expected"] for entry in golden])
+    wrong, unanswered = list[str](), list[str]()
+    for body, content_type, expected in [*requests, (rows, CSV, [entry["expected"] for entry in golden])]:
+        sent = f"golden request as {content_type}, {endpoint.shown(body)}"
+        try:
+            answers = endpoint.ask(body, content_type)
+        except RefusedError as refused:
+            said = f"{sent}: expected {endpoint.shown(expected)}, got {refused}"
+            (unanswered if refused.is_no_answer else wrong).append(said)
+        else:
+            wrong += [f"{sent}: {difference}" for difference in _differences(endpoint, expected, answers)]
+    return wrong, unanswered
 
 
-def _differences(endpoint: _Endpoint, body: str, content_type: str, expected: list[object]) -> Iterable[str]:
-    sent = f"golden request as {content_type}, {endpoint.shown(body)}"
-    try:
-        answers = endpoint.ask(body, content_type)
-    except _RefusedError as refused:
-        yield f"{sent}: expected {endpoint.shown(expected)}, got {refused}"
-        return
+def _differences(endpoint: AskedEndpoint, expected: list[object], answers: object) -> Iterable[str]:
     if not isinstance(answers, list) or len(answers) != len(expected):
-        yield f"{sent}: expected {len(expected)} answers, got {endpoint.shown(answers)}"
+        yield f"expected {len(expected)} answers, got {endpoint.shown(answers)}"
         return
     for wanted, answer in zip(expected, answers, strict=True):
         if not _same(wanted, answer):
-            yield f"{sent}: expected {endpoint.shown(wanted)}, got {endpoint.shown(answer)}"
+            yield f"expected {endpoint.shown(wanted)}, got {endpoint.shown(answer)}"
 
 
 def _same(expected: object, answer: object) -> bool:
@@ -273,13 +235,13 @@ def _same(expected: object, answer: object) -> bool:
 
 
 def _bad_requests_not_refused(
-    endpoint: _Endpoint, features: Row, columns: Sequence[str], largest_mb: int
+    endpoint: AskedEndpoint, features: Row, columns: Sequence[str], largest_mb: int
 ) -> Iterable[str]:
     for what, body in _bad_requests(features, columns, largest_mb).items():
         sent = f"bad request ({what}: {endpoint.shown(body)})"
         try:
             answer = endpoint.ask(body, CSV)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             if not 400 <= refused.status < 500:
                 yield f"{sent}: expected a 4xx, got {refused}"
         else:
@@ -301,11 +263,11 @@ def _bad_requests(features: Row, columns: Sequence[str], largest_mb: int) -> dic
     return bad
 
 
-def _warm_up(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> None:
+def _warm_up(endpoint: AskedEndpoint, golden: GoldenRequests, thresholds: Thresholds) -> None:
     """Gets containers started; failures are ignored, as they recur when measured."""
 
     def ask(_: int) -> None:
-        with contextlib.suppress(_RefusedError):
+        with contextlib.suppress(RefusedError):
             endpoint.ask(json.dumps(golden[0]["features"]), JSON)
 
     if thresholds.warm_up:
@@ -313,7 +275,7 @@ def _warm_up(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds
             list(clients.map(ask, range(thresholds.warm_up)))
 
 
-def _load(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -> tuple[list[float], list[str]]:
+def _load(endpoint: AskedEndpoint, golden: GoldenRequests, thresholds: Thresholds) -> tuple[list[float], list[str]]:
     """Milliseconds of each answered request, and the errors of the others."""
     bodies = [json.dumps(entry["features"]) for entry in golden]
 
@@ -321,7 +283,7 @@ def _load(endpoint: _Endpoint, golden: GoldenRequests, thresholds: Thresholds) -
         began = time.perf_counter()
         try:
             endpoint.ask(bodies[number % len(bodies)], JSON)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             return f"request {number + 1} of the load, {endpoint.shown(bodies[number % len(bodies)])}: got {refused}"
         return (time.perf_counter() - began) * 1000
 
@@ -349,25 +311,51 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 def _report(
-    endpoint: str, failures: list[str], *, golden_ok: bool, latencies: list[float], asked: int, thresholds: Thresholds
+    endpoint: AskedEndpoint,
+    wrong: list[str],
+    unanswered: list[str],
+    load: tuple[list[float], list[str]],
+    asked: int,
+    thresholds: Thresholds,
+    lenient: Sequence[str] = (),
 ) -> Report:
+    latencies, failed = load
+    failures = [*wrong, *unanswered, *lenient, *failed, *_too_slow(latencies, thresholds)]
     p50, p99 = (round(_quantile(latencies, share), 2) if latencies else None for share in (0.5, 0.99))
-    if failures:
-        more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-        log = f"Its log: CloudWatch group /aws/sagemaker/Endpoints/{endpoint}."
-        summary = f"endpoint {endpoint} failed its test: {failures[0]}{more}. {log}"
-    else:
-        summary = (
-            f"endpoint {endpoint} answers {asked} golden requests as trained and rejects bad ones; p50 {p50} ms, p99 "
-            f"{p99} ms under {thresholds.clients} clients"
-        )
+    summary = (
+        f"endpoint {endpoint.name} answers {asked} golden requests as trained and rejects bad ones; p50 {p50} ms, p99 "
+        f"{p99} ms under {thresholds.clients} clients"
+    )
     return Report(
         passed=not failures,
-        summary=summary,
+        summary=_failed(endpoint.name, failures) if failures else summary,
         p50_ms=p50,
         p99_ms=p99,
-        golden_ok=golden_ok,
+        golden_ok=not wrong and not unanswered,
+        wrong=len(wrong),
+        unanswered=len(unanswered) + len(failed),
         failures=failures[:MOST_FAILURES],
+    )
+
+
+def _not_asked(endpoint: str, why: str) -> Report:
+    return Report(
+        passed=False,
+        summary=_failed(endpoint, [why]),
+        p50_ms=None,
+        p99_ms=None,
+        golden_ok=False,
+        wrong=0,
+        unanswered=0,
+        failures=[why],
+    )
+
+
+def _failed(endpoint: str, failures: Sequence[str]) -> str:
+    more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return (
+        f"endpoint {endpoint} failed its test: {failures[0]}{more}. Its log: CloudWatch group "
+        f"/aws/sagemaker/Endpoints/{endpoint}."
     )
 
 
@@ -375,8 +363,3 @@ def _csv_line(features: Row, columns: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([features[name] for name in columns])
     return line.getvalue()
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"

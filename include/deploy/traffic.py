@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from math import ceil
+
 from include.models.config import ModelConfig, Serving, Strategy
+from include.models.config.serving import Deployment
 from include.platform.borders import description
 from include.platform.environment import MlEnvironment
 from include.platform.request_parts import Request, Stage, endpoint_name, owner_tags
@@ -12,6 +16,7 @@ VARIANT = "AllTraffic"
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
 IN_PARTS: tuple[Strategy, ...] = ("canary", "linear")
 ALARM_SECONDS = 60  # SageMaker publishes endpoint metrics each minute
+LONGEST_SHIFT = timedelta(hours=8)  # SageMaker then rolls back
 QUICK_ALARM_SECONDS = 10  # if an environment speeds up traffic shifts, alarms must keep up
 
 
@@ -43,12 +48,17 @@ def deployment(model: ModelConfig, environment: MlEnvironment, strategy: Strateg
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
             "TerminationWaitInSeconds": seconds,
-            "MaximumExecutionTimeoutInSeconds": 8 * 60 * 60,
+            "MaximumExecutionTimeoutInSeconds": round(LONGEST_SHIFT.total_seconds()),
         },
         "AutoRollbackConfiguration": {
             "Alarms": [{"AlarmName": alarm["AlarmName"]} for alarm in alarms(model, environment)]
         },
     }
+
+
+def longest_shift(rule: Deployment) -> timedelta:
+    """How long traffic takes to move, at most: in steps, with a wait after each and one more at the end."""
+    return min(timedelta(minutes=rule.wait_minutes) * (ceil(100 / rule.share_percent) + 1), LONGEST_SHIFT)
 
 
 def alarms(model: ModelConfig, environment: MlEnvironment) -> list[Request]:

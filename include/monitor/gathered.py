@@ -17,7 +17,7 @@ from include.models.config.watching import Reference
 from include.monitor.drift import measure, missing_features, monitoring_of
 from include.monitor.labels import after, label_files, labels_of, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
-from include.monitor.traffic import FEWEST_DAYS, faults_of_traffic
+from include.monitor.traffic import LOOK_BACK, faults_of_traffic
 from include.monitor.verdict import Judged, VerdictJson, since_of, volumes_of
 from include.platform.clients import sagemaker_client
 from include.platform.environment import MlEnvironment
@@ -68,7 +68,7 @@ def judged(
         DriftError, PermanentError: what is published of the day, or of the version, lacks what is needed.
     """
     bucket, settings = environment.bucket, monitoring_of(model)
-    length = max(settings.window_days, *WINDOWS, FEWEST_DAYS + 1)
+    length = max(settings.window_days, *WINDOWS, LOOK_BACK + 1 if of == "traffic" else 0)
     days = days_between((date.fromisoformat(day) - timedelta(days=length - 1)).isoformat(), day)
     found = (_of_scores if of == "scores" else _of_traffic)(model, client, bucket, days)
     evaluation = describe(sagemaker_client(environment), found.arn).evaluation
@@ -77,8 +77,11 @@ def judged(
     start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     window = {each: profile for each, profile in found.profiles.items() if each >= start}
     drift = measure(model, found.version, training, day, window, reference)
-    day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
-    before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
+    verdicts: dict[str, VerdictJson | None] = {
+        each: read_json(client, drift_of(bucket, place_of(model, of), each)) for each in days[:-1]
+    }
+    earlier = {each: one for each, one in verdicts.items() if one is not None}
+    before = earlier[max(earlier)] if earlier else None
     realised = late = None
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
@@ -86,7 +89,7 @@ def judged(
         late, of_labels = _faults_of_labels(model, client, bucket, day, found.manifests, reference)
         faults += of_labels
     else:
-        faults = faults_of_traffic(day, found.traffic, before)
+        faults = faults_of_traffic(day, found.traffic, earlier)
     if reference and not faults:  # a raw table's fault, or a refusal, says more
         faults = missing_features(training, reference, found.profiles[day])
     measured: Evaluation | None = read_json(client, metrics_of(evaluation))

@@ -9,11 +9,14 @@
 **Running it again is safe:** a model is probed again only after its interval.
 
 **Steps.** `probe_endpoints` does all of it, for the models that are due. It finds wrong answers, an unreachable
-endpoint, and one slower than `serving.latency` allows. People are notified of wrong answers at once, of the others
-after two probes in a row, daily while it lasts, and when it is over. Models without a version in production are
-skipped, and so are those with `probe_minutes: 0`.
+endpoint, one that fails some requests (5xx, or throttled), and one slower than `serving.latency` allows. People are
+notified of wrong answers at once, of the others after two probes in a row, daily while it lasts, and when it is over.
+While a deployment or a rollback changes the endpoint, another version's answers are no failure: the probe is `being
+changed`. It is reported two hours after traffic should have moved. Models without a version in production are skipped,
+and so are those with `probe_minutes: 0`.
 
-**When it fails** S3 or SageMaker could not be reached; the next run tries again.
+**When it fails** the message names the models that could not be probed, with the reason: a file that is missing or
+broken, or AWS could not be reached. All others were probed. The next run tries again.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from include.monitor.drift import monitoring_of
 from include.monitor.gathered import Of, place_of
 from include.monitor.gathered import judged as judged_window
 from include.monitor.links import links_of
-from include.monitor.traffic import refusals
+from include.monitor.traffic import callers_requests, refusals
 from include.monitor.trend import trend_of
 from include.monitor.verdict import (
     Judged,
@@ -283,7 +283,7 @@ def _send_metrics(environment: MlEnvironment, judged: Judged, *, apart: bool) ->
         values = {f"Traffic{name}": value for name, value in values.items()}
     if judged.traffic:
         refused, asked = refusals(judged.traffic)
-        values |= {"TrafficRequests": judged.traffic["served"]["requests"], "TrafficRefused": refused / max(asked, 1)}
+        values |= {"TrafficRequests": callers_requests(judged.traffic), "TrafficRefused": refused / max(asked, 1)}
     dimensions = {"Environment": environment_name(), "Model": drift.model.name}
     cloudwatch_client(environment).put_metric_data(
         Namespace=METRICS_NAMESPACE,

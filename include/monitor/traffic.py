@@ -4,14 +4,14 @@ client asks CloudWatch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from include.deploy.traffic import VARIANT
 from include.models.config.drift_profile import TrafficDay
-from include.models.config.fault import Fault
+from include.models.config.fault import Fault, FaultJson
 from include.models.config.watching import CapturedDay, ServedDay
 
 if TYPE_CHECKING:
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
     from include.monitor.verdict import VerdictJson
 
+ENDPOINT = "endpoint"  # in the place of a raw table, for faults of its requests
 FEWEST = 20  # requests of a day that say something
 FEWEST_DAYS = 7  # before one, to say what is usual
 REFUSED = 0.02  # share of requests that callers may get wrong
+REFUSED_AT_FIRST = 0.1  # likewise while no day says what is usual
+UNREAD = 0.2  # share of the kept requests that counting may not understand
+LOOK_BACK = 14  # days, of which some may be missing or faulty
 REASONS = 3  # that are told
 HOUR = 3600
 
@@ -68,40 +72,83 @@ def served_day(cloudwatch: CloudWatchClient, endpoint: str, start: datetime, end
     }
 
 
-def faults_of_traffic(day: str, days: Mapping[str, TrafficDay], yesterday: VerdictJson | None = None) -> list[Fault]:
-    """What is wrong with a day's requests, whatever is in them: there are none, or many were refused.
+def faults_of_traffic(
+    day: str, days: Mapping[str, TrafficDay], earlier: Mapping[str, VerdictJson] | None = None
+) -> list[Fault]:
+    """What is wrong with a day's requests, whatever is in them: there are none, many were refused, or what was kept
+    cannot be read.
 
     Args:
         days: those that are known, the day's own among them, of any version.
-        yesterday: its verdict: days that were faulty do not say what is usual.
+        earlier: verdicts of the days before: faulty days do not say what is usual.
     """
-    faulty = yesterday if yesterday and yesterday["verdict"] == "data fault" else None
-    since, lasting = (faulty["since"], {one["kind"] for one in faulty["faults"]}) if faulty else (day, set[str]())
-    now, before = days[day]["captured"], [one for each, one in days.items() if each < since]
-    found = []
+    faults = {each: _faults_in(verdict) for each, verdict in sorted((earlier or {}).items()) if each < day}
+    lasting = faults[max(faults)] if faults else {}
+    sound = [each for each in sorted(days) if each < day and not faults.get(each)]
+    before = [days[each] for each in sound[-FEWEST_DAYS:]]
+    found = [
+        _volume(days[day], before, lasting.get("volume")),
+        _refused(days[day], before, lasting.get("refused")),
+        _unread(days[day]),
+    ]
+    return [fault for fault in found if fault is not None]
+
+
+def _faults_in(verdict: VerdictJson) -> dict[str, FaultJson]:
+    """An endpoint's own faults in a verdict, by kind."""
+    return {one["kind"]: one for one in verdict["faults"] if one["table"] == ENDPOINT}
+
+
+def _volume(now: TrafficDay, before: Sequence[TrafficDay], lasting: FaultJson | None) -> Fault | None:
+    if now["captured"]["requests"]:
+        return None
+    if lasting:
+        return Fault(ENDPOINT, None, "volume", lasting["found"], usual=lasting.get("usual"))
     kept = [one["captured"]["requests"] for one in before]
     usual = fmean(kept) if len(kept) >= FEWEST_DAYS and all(kept) else 0.0
-    if not now["requests"] and (usual >= FEWEST or "volume" in lasting):
-        told = f", where {usual:,.0f} a day are usual" if usual else f" since {since}"
-        found.append(Fault("endpoint", None, "volume", f"no request was kept{told}"))
-    refused, asked = refusals(days[day])
-    share = refused / asked if asked else 0.0
-    most = max((many / of for many, of in map(refusals, before) if of >= FEWEST), default=0.0)
-    if refused >= FEWEST and share > max(REFUSED, 2 * most):
-        before_that = f"; on the days before at most {most:.1%}" if before else ""
-        told = f"{refused:,} of {asked:,} requests were refused ({share:.1%}{before_that}){_reasons(now)}"
-        found.append(Fault("endpoint", None, "refused", told))
-    return found
+    if usual < FEWEST:
+        return None
+    return Fault(ENDPOINT, None, "volume", f"no request was kept, where {usual:,.0f} a day are usual", usual=usual)
+
+
+def _refused(now: TrafficDay, before: Sequence[TrafficDay], lasting: FaultJson | None) -> Fault | None:
+    refused, asked = refusals(now)
+    usual = max((many / of for many, of in map(refusals, before) if of >= FEWEST), default=None)
+    if lasting and "usual" in lasting:
+        usual = lasting["usual"]
+    most = REFUSED_AT_FIRST if usual is None else max(REFUSED, 2 * usual)
+    if refused < FEWEST or refused <= most * asked:
+        return None
+    known = "" if usual is None else f"; on the days before at most {usual:.1%}"
+    told = f"{refused:,} of {asked:,} requests were refused ({refused / asked:.1%}{known}){_reasons(now['captured'])}"
+    return Fault(ENDPOINT, None, "refused", told, usual=usual)
+
+
+def _unread(now: TrafficDay) -> Fault | None:
+    unread, kept = now["captured"]["unread"], now["captured"]["requests"]
+    if unread < FEWEST or unread <= UNREAD * kept:
+        return None
+    told = f"{unread:,} of {kept:,} requests that were kept cannot be read ({unread / kept:.1%})"
+    return Fault(ENDPOINT, None, "unread", told)
 
 
 def refusals(day: TrafficDay) -> tuple[int, int]:
     """How many requests were refused, of how many: of those that were kept, or, where the container could keep none
-    that was refused, of all that CloudWatch counted."""
+    that was refused, of the callers' requests that CloudWatch counted."""
+    kept = sum(day["captured"]["refused"].values())
+    if not kept and day["served"]["refused"]:
+        return day["served"]["refused"], callers_requests(day)
+    return kept, day["captured"]["requests"]
+
+
+def callers_requests(day: TrafficDay) -> int:
+    """How many of the requests that CloudWatch counted were callers', by the share of golden requests among those that
+    were kept. Golden requests are not refused, so refused ones that were not kept are all callers'."""
     captured, served = day["captured"], day["served"]
-    kept = sum(captured["refused"].values())
-    if not kept and served["refused"]:
-        return served["refused"], max(served["requests"], served["refused"])
-    return kept, captured["requests"]
+    not_kept = 0 if captured["refused"] else served["refused"]
+    others = max(0, served["requests"] - not_kept)
+    kept = captured["requests"] + captured["probes"]
+    return not_kept + (round(others * captured["requests"] / kept) if kept else others)
 
 
 def _reasons(captured: CapturedDay) -> str:

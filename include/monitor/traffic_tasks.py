@@ -71,9 +71,11 @@ def find_captures(model: ModelConfig, context: Context) -> int:
 
 
 def _captures_of(s3: S3Client, place: str, day: str) -> list[str]:
-    """Keys of what was captured of a variant in a day."""
-    next_day = date.fromisoformat(day) + timedelta(days=1)
-    folders = [f"{place}/{day.replace('-', '/')}/", f"{place}/{next_day:%Y/%m/%d}/00/"]  # files may be written late
+    """Keys of what may have been captured of a variant in a day; the job leaves out requests of other days."""
+    its = date.fromisoformat(day)
+    before, after = its - timedelta(days=1), its + timedelta(days=1)
+    # a file lies where its first request belongs, and may be written late
+    folders = [f"{place}/{before:%Y/%m/%d}/23/", f"{place}/{its:%Y/%m/%d}/", f"{place}/{after:%Y/%m/%d}/00/"]
     return [file["key"] for folder in folders for file in list_raw_data(s3, *split_uri(folder))]
 
 

@@ -154,6 +154,11 @@ class Judged:
             case "data fault":
                 if not self.faults:
                     return "Deliver the labels; the next run of monitor_ joins them. Until then, estimates must do."
+                if self.traffic and {fault.kind for fault in self.faults} == {"unread"}:
+                    return (
+                        "Look at the day's files of data capture, below capture/ in the bucket: what writes them, or "
+                        "job code that reads them, has changed. Repair that, then clear find_captures of the day."
+                    )
                 if self.traffic:
                     return "Ask the endpoint's callers: what they send has changed, or they stopped sending."
                 return (
@@ -195,7 +200,7 @@ def since_of(verdict: Verdict, day: str, version: int, before: VerdictJson | Non
     """The day since which the verdict holds.
 
     Args:
-        before: the verdict of the day before.
+        before: the newest verdict of a day before.
     """
     same = before is not None and (before["verdict"], before["model_version"]) == (verdict, version)
     return before.get("since", before["date"]) if same and before else day

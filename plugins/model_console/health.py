@@ -96,7 +96,8 @@ def _endpoints(models: Sequence[str], indexes: Mapping[str, Index], cloud: Cloud
                 yield _endpoint(there[name], f"model/{model}")
         probe = indexes.get(model, {}).get("probe")
         if probe and production in there:
-            level: Level = "fine" if probe["state"] == "answers" else "act"
+            levels: dict[str, Level] = {"answers": "fine", "being changed": "note"}
+            level = levels.get(probe["state"], "act")
             yield Finding(
                 "endpoints", level, f"probe of {production}", f"{probe['at']}: {probe['says']}", f"model/{model}"
             )

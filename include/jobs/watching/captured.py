@@ -28,7 +28,11 @@ from include.models.config.files import METADATA
 from include.models.config.watching import GOLDEN_REQUEST, CapturedDay
 
 AT_ONCE = 500  # requests
-UNREADABLE = (BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
+# what a record of any content may raise: it has another form, or JSON with a number too large or nested too deeply
+UNREADABLE = (
+    *(BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError),
+    *(AttributeError, OverflowError, RecursionError),
+)
 MOST_REASONS = 20
 LONGEST_REASON = 120
 OTHER_REASONS = "other reasons"
@@ -85,7 +89,7 @@ class TrafficCounter:
         """A request's features and its answers; None if it had none, or does not count.
 
         Raises:
-            BadRequestError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError: it cannot be read.
+            UNREADABLE: it cannot be read.
         """
         if record is None:
             raise ValueError("no record")
@@ -150,7 +154,7 @@ def records_in(files: Iterable[Path]) -> Iterator[Record | None]:
                     continue
                 try:
                     found = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     found = None
                 yield found if isinstance(found, dict) else None
 
@@ -180,7 +184,7 @@ def reason_of(status: int, body: bytes) -> str:
     """Why a request was refused, in words that requests with the same fault share."""
     try:
         said = str(json.loads(body)["error"])
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         said = ""
     shared = _OF_ONE_REQUEST.sub(lambda found: found["kept"] or "…", said).partition(". ")[0].rstrip(".")
     return f"{status}: {shared[:LONGEST_REASON]}" if shared else str(status)

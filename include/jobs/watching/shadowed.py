@@ -50,8 +50,9 @@ def write_shadow(
 
 def asked(reader: TrafficCounter, records: Iterable[Record | None]) -> Iterator[Asked]:
     """The requests of the reader's day that were answered; of those that cannot be read, none."""
-    for number, record in enumerate(records):
-        if number == MOST:
+    found = 0
+    for record in records:
+        if found == MOST:
             return
         try:
             pair = reader.rows_of(record)
@@ -60,6 +61,7 @@ def asked(reader: TrafficCounter, records: Iterable[Record | None]) -> Iterator[
         if record is not None and pair is not None:
             about, given = record["eventMetadata"], record["captureData"]["endpointInput"]
             digest = hashlib.sha256(f"{given.get('observedContentType')} {given['data']}".encode()).hexdigest()
+            found += 1
             yield digest, str(about.get("inferenceId") or about["inferenceTime"]), *pair
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 SHOWN = 5
 
@@ -23,6 +23,7 @@ Kind = Literal[
     "repeated",
     "late labels",
     "refused",
+    "unread",
 ]
 
 
@@ -33,11 +34,13 @@ class FaultJson(TypedDict):
     found: str
     segments: list[str]
     days: int
+    usual: NotRequired[float | None]  # verdicts of earlier versions lack it
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, in words; ``days``: the length of the window, up to the judged day, in which it shows."""
+    """What is wrong, in words; ``days``: the length of the window, up to the judged day, in which it shows; ``usual``:
+    what was usual before it began, where later days are compared with that."""
 
     table: str
     column: str | None
@@ -45,6 +48,7 @@ class Fault:
     found: str
     segments: Sequence[str] = field(default_factory=list)
     days: int = 1
+    usual: float | None = None
 
     @property
     def where(self) -> str:

@@ -126,7 +126,7 @@ METRICS = {
     "EstimatedPerformance": "the performance estimated from the scores alone",
     "RealisedPerformance": "the performance on the rows that have a label",
     "LabelledShare": "share of the scored rows that have a label, 0 to 1",
-    "TrafficRequests": "requests that the production endpoint answered",
+    "TrafficRequests": "requests of callers to the production endpoint: golden requests are left out",
     "TrafficRefused": "share of its requests that were refused, 0 to 1",
     "ProbeFailed": "1 if a probe of the production endpoint failed, else 0",
     "ProbeLatency": "median latency of a probe, in milliseconds",

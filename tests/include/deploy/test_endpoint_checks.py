@@ -24,6 +24,7 @@ from include.deploy.endpoint_checks import (
     _too_slow,
     check_endpoint,
     columns_of,
+    is_being_changed,
     load_golden_requests,
     probe_endpoint,
 )
@@ -65,12 +66,19 @@ class Endpoint:
     answer: Callable[[list[dict[str, Any]]], Any]
     refuse: Callable[[str], None] = lambda _: None
     status: str = "InService"
+    config: str = "pumps-1"
+    shadows: list[Any] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def describe_endpoint(self, **_: str) -> dict[str, Any]:
         if self.status == "absent":
             raise api_error("ValidationException")
-        return {"EndpointStatus": self.status, "FailureReason": "did not pass the ping health check"}
+        return {
+            "EndpointStatus": self.status,
+            "EndpointConfigName": self.config,
+            "ShadowProductionVariants": self.shadows,
+            "FailureReason": "did not pass the ping health check",
+        }
 
     def invoke_endpoint(self, **request: str) -> dict[str, Any]:
         assert (request["EndpointName"], request["Accept"]) == ("pumps", "application/json")
@@ -278,7 +286,7 @@ def test_requests_that_fail_under_load_fail_the_test() -> None:
     assert "HTTP 503: overloaded" in report["failures"][0]
 
 
-@pytest.mark.parametrize("status", ["Failed", "Creating", "absent"])
+@pytest.mark.parametrize("status", ["Failed", "Creating", "Updating", "absent"])
 def test_an_endpoint_that_is_not_in_service_is_not_asked(status: str) -> None:
     endpoint = Endpoint(classify, status=status)
     report = check(endpoint)
@@ -302,7 +310,9 @@ def test_what_is_not_a_fault_of_the_endpoint_is_raised() -> None:
         check(endpoint)
 
 
-@pytest.mark.parametrize("code", ["InternalFailure", "ServiceUnavailable", "ThrottlingException"])
+@pytest.mark.parametrize(
+    "code", ["InternalFailure", "ModelNotReadyException", "ServiceUnavailable", "ThrottlingException"]
+)
 def test_an_endpoint_that_is_too_busy_for_the_load_fails_the_test(code: str) -> None:
     def refuse(body: str) -> None:
         strict(body)
@@ -311,13 +321,61 @@ def test_an_endpoint_that_is_too_busy_for_the_load_fails_the_test(code: str) -> 
 
     report = check(Endpoint(classify, refuse))
     assert (report["passed"], report["golden_ok"], len(report["failures"])) == (False, False, 12)
+    assert (report["wrong"], report["unanswered"]) == (0, 12)
     assert f"got HTTP 503: An error occurred ({code})" in report["failures"][-1]
 
 
-def test_a_probe_asks_golden_requests_and_a_little_load_and_nothing_that_is_wrong() -> None:
-    def probe(endpoint: Endpoint, thresholds: Thresholds = FAST) -> Any:
-        return probe_endpoint(endpoint, endpoint, "pumps", golden=GOLDEN, columns=COLUMNS, thresholds=thresholds)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("error", "wrong", "unanswered"),
+    [
+        (api_error("ThrottlingException"), 0, 1),
+        (api_error("ServiceUnavailable", 503), 0, 1),
+        (model_error(500, "out of memory"), 0, 1),
+        (model_error(429, "too many requests"), 0, 1),
+        (model_error(400, "unknown column"), 1, 0),
+        (model_error(415, "unknown content type"), 1, 0),
+    ],
+)
+def test_a_golden_request_without_an_answer_is_no_wrong_answer(error: ClientError, wrong: int, unanswered: int) -> None:
+    failing = iter([error])
 
+    def refuse(_: str) -> None:
+        if one := next(failing, None):
+            raise one
+
+    report = probe(Endpoint(classify, refuse))
+    assert (report["wrong"], report["unanswered"]) == (wrong, unanswered)
+    assert (report["passed"], report["golden_ok"], len(report["failures"])) == (False, False, 1)
+
+
+@pytest.mark.parametrize("status", ["Updating", "SystemUpdating", "RollingBack"])
+def test_an_endpoint_that_is_being_changed_is_probed_as_it_serves(status: str) -> None:
+    assert probe(Endpoint(classify, status=status))["passed"]
+
+
+@pytest.mark.parametrize(
+    ("about", "changes"),
+    [
+        ({}, False),
+        ({"status": "absent"}, False),
+        ({"status": "Failed"}, False),
+        ({"status": "Updating"}, True),
+        ({"status": "RollingBack"}, True),
+        ({"config": "pumps-2"}, True),
+        ({"config": "pumps-2-with-shadow", "shadows": [{"VariantName": "Shadow-2"}]}, False),
+        ({"config": "pumps-2-with-shadow", "shadows": [{"VariantName": "Shadow-2"}], "status": "Updating"}, True),
+    ],
+)
+def test_an_endpoint_may_be_on_its_way_to_another_version(about: dict[str, Any], changes: bool) -> None:
+    endpoint: Any = Endpoint(classify, **about)
+    assert is_being_changed(endpoint, "pumps", "pumps-1") is changes
+
+
+def probe(endpoint: Endpoint, thresholds: Thresholds = FAST) -> Any:
+    return probe_endpoint(endpoint, endpoint, "pumps", golden=GOLDEN, columns=COLUMNS, thresholds=thresholds)  # type: ignore[arg-type]
+
+
+def test_a_probe_asks_golden_requests_and_a_little_load_and_nothing_that_is_wrong() -> None:
     endpoint = Endpoint(classify)
     assert probe(endpoint)["passed"]
     assert len(endpoint.asked) == 2 + 1 + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from include.models.config import ModelConfig
 from include.models.config.drift_profile import TrafficDay
 from include.monitor import tasks, traffic_tasks
 from include.monitor.dag import monitor_dag
-from include.monitor.traffic import faults_of_traffic, served_day
+from include.monitor.traffic import LOOK_BACK, callers_requests, faults_of_traffic, refusals, served_day
 from include.platform import clients
 from include.platform.run_folders import Run
 from include.platform.storage import (
@@ -27,7 +28,18 @@ from include.platform.storage import (
     split_uri,
     told_of,
 )
-from tests.include.monitor.test_tasks import ARN, BUCKET, DAY, MODEL, STATISTICS, TODAY, Watched, registry, watched
+from tests.include.monitor.test_tasks import (
+    ARN,
+    BEFORE,
+    BUCKET,
+    DAY,
+    MODEL,
+    STATISTICS,
+    TODAY,
+    Watched,
+    registry,
+    watched,
+)
 from tests.include.monitor.test_tasks import context as run_about
 
 __all__ = ["registry", "watched"]  # fixtures
@@ -48,7 +60,9 @@ def day_before(back: int) -> str:
     return (TODAY - timedelta(days=back)).isoformat()
 
 
-def traffic(requests: int = 100, refused: int = 0, low: int = 50, high: int = 50, version: int = 4) -> TrafficDay:
+def traffic(
+    requests: int = 100, refused: int = 0, low: int = 50, high: int = 50, version: int = 4, unread: int = 0
+) -> TrafficDay:
     return {
         "model_version": version,
         "model_package_arn": ARN,
@@ -56,7 +70,7 @@ def traffic(requests: int = 100, refused: int = 0, low: int = 50, high: int = 50
             "requests": requests,
             "refused": {"400: no number": refused} if refused else {},
             "before": 0,
-            "unread": 0,
+            "unread": unread,
             "probes": 3,
         },
         "served": {"requests": 2 * requests, "refused": 2 * refused, "failed": 1, "p50_ms": 4.0, "p99_ms": 20.0},
@@ -104,11 +118,14 @@ def capture(watched: Watched, model: ModelConfig, folder: str, variant: str = "A
 def test_the_days_requests_are_counted_by_one_job_of_the_version_in_production(
     watched: Watched, cloudwatch: CloudWatch
 ) -> None:
+    eve = day_before(2).replace("-", "/")
+    begun = capture(watched, CAPTURING, f"{eve}/23")  # a file lies where its first request belongs
+    capture(watched, CAPTURING, f"{eve}/22")
     own = [capture(watched, CAPTURING, f"{DAY.replace('-', '/')}/{hour}") for hour in ("00", "23")]
     late = capture(watched, CAPTURING, f"{TODAY:%Y/%m/%d}/00")
     capture(watched, CAPTURING, f"{TODAY:%Y/%m/%d}/01")
-    assert traffic_tasks.find_captures(CAPTURING, context()) == 3
-    assert json.loads(watched.kept(RUN.traffic_inputs)) == [{"prefix": f"s3://{BUCKET}/"}, *own, late]
+    assert traffic_tasks.find_captures(CAPTURING, context()) == 4
+    assert json.loads(watched.kept(RUN.traffic_inputs)) == [{"prefix": f"s3://{BUCKET}/"}, begun, *own, late]
     request = traffic_tasks.count_captures(CAPTURING, context())
     arguments = request["AppSpecification"]["ContainerArguments"]
     assert arguments[arguments.index("--day") + 1] == DAY
@@ -220,45 +237,122 @@ def test_requests_that_lack_a_feature_are_a_fault(watched: Watched, cloudwatch: 
         (traffic(), [traffic()] * 8, []),
         (traffic(requests=0), [traffic()] * 8, ["volume"]),
         (traffic(requests=0), [traffic()] * 3, []),
-        (traffic(requests=0), [*[traffic()] * 7, traffic(requests=0)], []),
+        (traffic(requests=0), [*[traffic()] * 6, traffic(requests=0), traffic()], []),
+        (traffic(requests=0), [*[traffic()] * 7, traffic(requests=0)], ["volume"]),
         (traffic(requests=1000, refused=15), [], []),
-        (traffic(requests=1000, refused=30), [], ["refused"]),
+        (traffic(requests=1000, refused=30), [], []),
+        (traffic(requests=1000, refused=150), [], ["refused"]),
+        (traffic(requests=1000, refused=30), [traffic()], ["refused"]),
         (traffic(requests=1000, refused=30), [traffic(requests=500, refused=8)], []),
+        (traffic(requests=1000, unread=100), [traffic()] * 8, []),
+        (traffic(requests=1000, unread=1000), [traffic()] * 8, ["unread"]),
+        (traffic(requests=10, unread=10), [traffic()] * 8, []),
     ],
-    ids=["sound", "dead", "too new to say", "idle at times", "some", "many", "as usual"],
+    ids=[
+        *("sound", "dead", "too new to say", "idle at times", "busy of late", "some", "some at first", "many at first"),
+        *("many", "as usual", "some unread", "all unread", "too few to say"),
+    ],
 )
 def test_what_only_requests_have(now: TrafficDay, before: list[TrafficDay], kinds: list[str]) -> None:
     days = {day_before(back + 2): one for back, one in enumerate(before)}
     assert [fault.kind for fault in faults_of_traffic(DAY, {**days, DAY: now})] == kinds
 
 
-@pytest.mark.parametrize(
-    ("broken", "kind"), [(traffic(requests=0), "volume"), (traffic(requests=1000, refused=300), "refused")]
-)
-def test_a_fault_lasts_while_its_cause_does(broken: TrafficDay, kind: str) -> None:
-    days = {day_before(30 - number): traffic() for number in range(8)}
-    yesterday: Any = None
-    for number in range(8, 28):
-        day = day_before(30 - number)
-        days[day] = broken if number < 24 else traffic()
-        known = {
-            each: one for each, one in days.items() if each >= day_before(30 - number + 7)
-        }  # what is looked back at
-        kinds = [fault.kind for fault in faults_of_traffic(day, known, yesterday)]
-        assert kinds == ([kind] if number < 24 else []), day
-        began = yesterday["since"] if yesterday and yesterday["faults"] else day
-        yesterday = {
-            "verdict": "data fault" if kinds else "fine",
-            "since": began if kinds else day,
-            "faults": [{"kind": one} for one in kinds],
-        }
+def judged_in_turn(seen: Sequence[TrafficDay | None], looked_back: int = LOOK_BACK) -> list[list[str] | None]:
+    """The kinds of faults of consecutive days; None for a day that nobody judged."""
+    days: dict[str, TrafficDay] = {}
+    verdicts: dict[str, Any] = {}
+    kinds: list[list[str] | None] = []
+    for number, one in enumerate(seen):
+        day, first = (day_before(len(seen) - back) for back in (number, number - looked_back))
+        if one is None:
+            kinds.append(None)
+            continue
+        days[day] = one
+        known = {each: found for each, found in days.items() if each >= first}
+        earlier = {each: found for each, found in verdicts.items() if each >= first}
+        faults = faults_of_traffic(day, known, earlier)
+        verdicts[day] = {"faults": [fault.as_json() for fault in faults]}
+        kinds.append([fault.kind for fault in faults])
+    return kinds
+
+
+USUAL, MANY, DEAD = traffic(), traffic(requests=1000, refused=300), traffic(requests=0)
+SOME = traffic(requests=1000, refused=30)  # as many as these callers usually get wrong
+
+
+@pytest.mark.parametrize(("broken", "kind"), [(DEAD, "volume"), (MANY, "refused")])
+@pytest.mark.parametrize("long", [3, 20])
+def test_a_fault_lasts_while_its_cause_does(broken: TrafficDay, kind: str, long: int) -> None:
+    kinds = judged_in_turn([*[USUAL] * 8, *[broken] * long, *[USUAL] * 2])
+    assert kinds == [*[[]] * 8, *[[kind]] * long, [], []]
+
+
+@pytest.mark.parametrize("long", [3, 20])
+def test_refusals_are_over_when_they_are_as_many_as_before(long: int) -> None:
+    kinds = judged_in_turn([*[SOME] * 8, *[MANY] * long, *[SOME] * 10])
+    assert kinds == [*[[]] * 8, *[["refused"]] * long, *[[]] * 10]
+
+
+def test_what_is_usual_from_the_first_day_is_no_fault() -> None:
+    assert judged_in_turn([SOME] * 20) == [[]] * 20
+
+
+@pytest.mark.parametrize(("broken", "kind"), [(DEAD, "volume"), (MANY, "refused")])
+def test_a_day_that_nobody_judged_hides_no_fault(broken: TrafficDay, kind: str) -> None:
+    before = [*[USUAL] * 5, None, *[USUAL] * 2]
+    assert judged_in_turn([*before, broken, broken, None, broken])[8:] == [[kind], [kind], None, [kind]]
+
+
+@pytest.mark.parametrize(("broken", "kind"), [(DEAD, "volume"), (MANY, "refused")])
+def test_days_of_an_earlier_fault_do_not_say_what_is_usual(broken: TrafficDay, kind: str) -> None:
+    assert judged_in_turn([*[USUAL] * 8, broken, broken, USUAL, broken])[-2:] == [[], [kind]]
+
+
+def test_a_verdict_of_earlier_code_does_not_say_what_was_usual() -> None:
+    earlier: Any = {BEFORE: {"faults": [{"table": "endpoint", "kind": "refused", "found": "x"}]}}
+    sound = {day_before(back): SOME for back in range(3, 9)}
+    assert faults_of_traffic(DAY, {**sound, BEFORE: MANY, DAY: SOME}, earlier) == []
+    (fault,) = faults_of_traffic(DAY, {**sound, BEFORE: MANY, DAY: MANY}, earlier)
+    assert fault.usual == 0.03
+
+
+def test_a_dead_endpoint_is_found_though_days_are_missing(watched: Watched, cloudwatch: CloudWatch) -> None:
+    for back in (3, 4, 6, 7, 8, 10, 11):
+        keep(watched, day_before(back), traffic())
+    keep(watched, BEFORE, traffic(requests=0, low=0, high=0))
+    assert tasks.judge_day(ONLINE, context(BEFORE), of="traffic")["verdict"] == "data fault"
+    keep(watched, TODAY.isoformat(), traffic(requests=0, low=0, high=0))  # DAY was not judged
+    found = tasks.judge_day(ONLINE, context(TODAY.isoformat()), of="traffic")
+    assert (found["verdict"], found["since"]) == ("data fault", BEFORE)
 
 
 def test_where_a_container_can_keep_no_refused_request_those_of_cloudwatch_count() -> None:
     now = traffic()
+    now["captured"]["probes"] = 0
     now["served"] |= {"requests": 500, "refused": 100}
     (fault,) = faults_of_traffic(DAY, {DAY: now})
     assert fault.found == "100 of 500 requests were refused (20.0%)"
+
+
+@pytest.mark.parametrize("percent", [100, 10])
+@pytest.mark.parametrize(("answered", "share"), [(0, 1.0), (1000, 150 / 1150)])
+def test_golden_requests_hide_no_refusal_whatever_share_is_captured(answered: int, share: float, percent: int) -> None:
+    probes = 288 * 41
+    now = traffic(requests=answered * percent // 100)
+    now["captured"]["probes"] = probes * percent // 100
+    now["served"] |= {"requests": probes + answered + 150, "refused": 150}
+    refused, asked = refusals(now)
+    assert refused / asked == pytest.approx(share, abs=1e-3)
+    assert callers_requests(now) == pytest.approx(answered + 150, abs=2)
+    assert [fault.kind for fault in faults_of_traffic(DAY, {DAY: now})] == ["refused"]
+
+
+def test_where_refused_requests_are_kept_golden_ones_are_left_out_of_all() -> None:
+    now = traffic(requests=40, refused=10)
+    now["captured"]["probes"] = 160
+    now["served"] |= {"requests": 2000, "refused": 100}
+    assert (refusals(now), callers_requests(now)) == ((10, 40), 400)
 
 
 def test_cloudwatch_is_asked_for_the_day(watched: Watched) -> None:

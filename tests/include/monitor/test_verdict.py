@@ -132,7 +132,8 @@ def test_a_summary_says_what_the_verdict_rests_on(day: Judged, summary: str) -> 
         (explained(faults=["a"]), "Repair the feed"),
         (explained(faults=["a"], late="b"), "Repair the feed"),
         (explained(late="b"), "Deliver the labels"),
-        (explained(faults=["a"], traffic=SAID), "Ask the endpoint's callers"),
+        (explained(faults=[SimpleNamespace(kind="refused")], traffic=SAID), "Ask the endpoint's callers"),
+        (explained(faults=[SimpleNamespace(kind="unread")], traffic=SAID), "Look at the day's files"),
     ],
 )
 def test_advice_goes_to_whoever_can_repair_the_data(day: Judged, advice: str) -> None:

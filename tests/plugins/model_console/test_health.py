@@ -68,6 +68,14 @@ def test_what_needs_attention(cloud: Cloud | None, dags: Dags, expected: tuple[s
     assert health.findings[0].level == "act", "it comes first"
 
 
+@pytest.mark.parametrize(
+    ("state", "level"), [("answers", "fine"), ("being changed", "note"), ("wrong answers", "act"), ("slow", "act")]
+)
+def test_the_last_probe_counts_unless_the_endpoint_is_being_changed(state: str, level: str) -> None:
+    health = found(probe={"at": "2026-11-28T12:00:00+00:00", "state": state, "says": "x"})
+    assert [one.level for one in health.of("endpoints") if one.subject == "probe of pumps-production"] == [level]
+
+
 def test_what_is_somebody_elses_or_a_dags_is_not_unexpected() -> None:
     others = Endpoint("theirs", "InService", tags={"project": "other"})
     jobs = [Job("training", "t", {"dag_id": "train_pumps", "project": "ml"}), Job("transform", "o", {"project": "x"})]

@@ -18,7 +18,7 @@ from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.serving.payload import CSV, FORMATS, JSON, answers, render
 from include.jobs.serving.request_log import Exchange, record
 from include.jobs.watching.answer_bins import count_probabilities
-from include.jobs.watching.captured import MOST_REASONS, OTHER_REASONS, TrafficCounter, reason_of
+from include.jobs.watching.captured import MOST_REASONS, OTHER_REASONS, TrafficCounter, reason_of, records_in
 from include.models.config.watching import GOLDEN_REQUEST
 
 DAY, SINCE = "2026-03-09", datetime(2026, 3, 9, 6, tzinfo=UTC)
@@ -111,6 +111,43 @@ def test_probes_other_days_and_what_an_earlier_version_answered_are_not_of_the_v
     found = counted(artifact, [*asked, *others])
     assert found.captured == {"requests": 10, "refused": {}, "before": 4, "unread": 3, "probes": 5}
     assert found.profile == counted(artifact, asked).profile
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("side", "content"),
+    [
+        ("endpointInput", None),
+        ("endpointInput", []),
+        ("endpointOutput", "text"),
+        ("endpointInput", {"data": None}),
+        ("endpointOutput", {"data": "1,2", "observedContentType": ["text/csv"]}),
+        ("endpointInput", {"data": "[" * 100_000, "observedContentType": JSON}),
+        ("endpointOutput", {"data": "[" * 100_000, "observedContentType": JSON}),
+        (
+            "endpointOutput",
+            {
+                "data": json.dumps({"predictions": [{"value": HUGE, "label": "no", "probabilities": {"no": HUGE}}]}),
+                "observedContentType": JSON,
+            },
+        ),
+    ],
+    ids=["null", "list", "text", "no data", "two types", "deep request", "deep answer", "huge number"],
+)
+def test_a_record_of_another_form_is_unread_and_the_others_count(artifact: Path, side: str, content: object) -> None:
+    good, broken, *_ = requests(artifact)
+    broken["captureData"][side] = content
+    found = counted(artifact, [broken, good])
+    assert (found.captured["requests"], found.captured["unread"], found.profile["rows"]) == (2, 1, 10)
+
+
+def test_a_line_that_is_nested_too_deeply_is_no_record(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("[" * 200_000 + "\n{}\n")
+    assert list(records_in([file])) == [None, {}]
+    assert reason_of(400, b"[" * 200_000) == "400"
 
 
 def test_refused_requests_are_counted_by_reason(artifact: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from include.jobs.daily.challenger import FEATURE
 from include.jobs.serving.payload import answers as answered_with
 from include.jobs.serving.payload import render
+from include.jobs.watching import shadowed as watching
 from include.jobs.watching.captured import TrafficCounter
 from include.jobs.watching.shadowed import by_variant, write_shadow
 from include.models.config import ModelConfig, load_model
@@ -77,6 +79,17 @@ def test_requests_that_both_answered_are_compared_row_by_row(artifact: Path, tmp
         assert (found["agreed"], found["apart"]) == (None, pytest.approx(0.1))
     first = found["changes"][0]
     assert first["key"].startswith("request=2026-03-09T12:00:00Z, row ")
+
+
+def test_requests_of_the_day_before_do_not_count_among_the_most_that_are_compared(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST", 20)
+    yesterday = requests(artifact, datetime(2026, 3, 8, 23, 59, tzinfo=UTC))
+    own = keep(tmp_path, "AllTraffic", [*yesterday, *requests(artifact)])
+    theirs = keep(tmp_path, "Shadow-12", [*yesterday, *shadowed(artifact)])
+    reader = TrafficCounter.of(artifact, DAY, SINCE)
+    assert write_shadow(config_of(artifact), reader, [own], [theirs], 12, tmp_path / "counted") == 200
 
 
 def test_a_shadow_that_answered_nothing_of_use_says_so(artifact: Path, tmp_path: Path) -> None:
