@@ -128,6 +128,7 @@ def measure(
     day: str,
     days: Mapping[str, DayProfile],
     reference: Reference | None = None,
+    classes: Sequence[str] = (),
 ) -> Drift:
     """The drift of a window's features, the most drifted first, ignored ones last.
 
@@ -135,6 +136,7 @@ def measure(
         profile: of the version's training split.
         days: the window's days by date, all scored by the version.
         reference: of the version's training; without it all features share one limit.
+        classes: those of the version, in its order; model.yaml's may be other ones by now.
 
     Raises:
         DriftError: model.yaml ignores a feature that does not exist.
@@ -163,7 +165,8 @@ def measure(
         state = "ignored" if name in settings.ignored else state
         features.append(Feature(name, psi, allowed, state, bins, in_season))
     most_moved = sorted(features, key=lambda one: (one.state == "ignored", one.state == "stable", -one.psi))
-    return Drift(model, version, day, days, most_moved, _moved(model, reference, days), _usual(model, reference))
+    names = _classes(model, reference, classes)
+    return Drift(model, version, day, days, most_moved, _moved(names, reference, days), _usual(names, reference))
 
 
 def missing_features(profile: DriftProfile, reference: Reference, day: DayProfile) -> list[Fault]:
@@ -232,14 +235,23 @@ def _allowed(
     return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # fewer days average out fewer differences
 
 
-def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
+def _classes(model: ModelConfig, reference: Reference | None, of_version: Sequence[str]) -> list[str]:
+    """The classes of a version's counted answers: by its own record, or else model.yaml's if they are as many; older
+    versions, of which nothing else is known, have numbers. None of a regression, whose answers are counted in bins."""
+    answers = next((one for one in reference["answers"] if one), []) if reference else []
+    if not answers or not isinstance(answers[0], list):
+        return []
+    named = [one for one in (of_version, model.data.classes or ()) if len(one) == len(answers)]
+    return list(named[0]) if named else [f"class {code}" for code in range(len(answers))]
+
+
+def _moved(classes: Sequence[str], reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
     """The classes that are predicted far more or less often than on the test split, by a test of counts, and the
     confidence in them or the predicted values, by the index of their bins."""
     windows = [one for one in (reference["answers"] if reference else []) if one]
     now = [answers for one in days.values() if (answers := one.get("answers"))]
     if len(windows) < 2 or not now:
         return []
-    classes = [] if model.problem == "regression" else list(model.data.classes or [])
     before, found = (
         [_rows_of(one, classes) for one in windows],
         [sum(n) for n in zip(*(_rows_of(one, classes) for one in now), strict=True)],
@@ -299,10 +311,9 @@ def _sure(answers: ClassAnswers) -> list[int]:
     return [sum(rows) for rows in zip(*(answers[code][code] for code in range(len(answers))), strict=True)]
 
 
-def _usual(model: ModelConfig, reference: Reference | None) -> dict[str, float]:
-    """Nothing for a regression, whose answers are counted in bins."""
+def _usual(classes: Sequence[str], reference: Reference | None) -> dict[str, float]:
+    """The share of each predicted class on the test split."""
     windows = [one for one in (reference["answers"] if reference else []) if one]
-    classes = [] if model.problem == "regression" else list(model.data.classes or [])
     if not windows or not classes:
         return {}
     rows = [sum(of) for of in zip(*(_rows_of(one, classes) for one in windows), strict=True)]

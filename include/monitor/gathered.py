@@ -78,7 +78,9 @@ def judged(
     reference: Reference | None = read_json(client, reference_of(evaluation))
     start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
     window = {each: profile for each, profile in found.profiles.items() if each >= start}
-    drift = measure(model, found.version, training, day, window, reference)
+    measured: Evaluation | None = read_json(client, metrics_of(evaluation))
+    classes = [*measured.get("reliability", {})] if measured else []
+    drift = measure(model, found.version, training, day, window, reference, classes)
     day_before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
     before: VerdictJson | None = read_json(client, drift_of(bucket, place_of(model, of), day_before))
     realised = late = None
@@ -90,7 +92,6 @@ def judged(
         faults = faults_of_traffic(day, found.traffic, before)
     if reference and not faults:  # a raw table's fault, or a refusal, says more
         faults = missing_features(training, reference, found.profiles[day])
-    measured: Evaluation | None = read_json(client, metrics_of(evaluation))
     performance = performance_of(model, reference, window, realised, measured)
     traffic, volumes = found.traffic.get(day), volumes_of(reference, window)
     one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes)

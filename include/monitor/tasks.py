@@ -17,6 +17,7 @@ from include.monitor.gathered import Of, place_of
 from include.monitor.gathered import judged as judged_window
 from include.monitor.links import links_of
 from include.monitor.traffic import refusals
+from include.monitor.performance import METRICS
 from include.monitor.trend import trend_of
 from include.monitor.verdict import (
     Judged,
@@ -130,8 +131,7 @@ def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Fou
     if place == model.name:  # the console shows one verdict of a day
         index = index_drift(client, bucket, model, [day])
         if known:
-            ends = model.evaluation_metrics[known["metric"]].ends
-            trend = trend_of(index, day, known["metric"], known["evaluated"], ends)
+            trend = trend_of(index, day, known["metric"], known["evaluated"], METRICS[known["metric"]].ends)
     worth: Performance | None = (
         read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
     )

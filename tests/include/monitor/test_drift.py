@@ -305,6 +305,20 @@ def test_one_window_of_training_or_a_day_without_predictions_shows_no_move() -> 
     assert predicted(gone, [of_classes(900, 100)]) == []
     assert predicted(gone, [of_classes(900, 100), None]) == []
     assert predicted(gone, [of_classes(900, 100)] * 2) == ["'1' is predicted 0 times, where 100 are usual"]
+def test_classes_are_those_of_the_version_also_after_model_yaml_has_changed() -> None:
+    usual, gone = [of_classes(980, 20)] * 4, {DAY: day() | {"answers": of_classes(1000, 0)}}
+
+    def moved(classes: list[str] | None, of_version: tuple[str, ...] = ()) -> list[str]:
+        model = watched()
+        model = model.model_copy(update={"data": model.data.model_copy(update={"classes": classes})})
+        return list(measure(model, 3, PROFILE, DAY, gone, reference(answers=usual), of_version).moved)
+
+    said = "'{}' is predicted 0 times, where 20 are usual"
+    assert moved(["ok", "worn", "failed"], ("ok", "failed")) == [said.format("failed")]
+    assert moved(["failed", "ok"], ("ok", "failed")) == [said.format("failed")], "in the version's order"
+    assert moved(["ok", "worn", "failed"]) == moved(None) == [said.format("class 1")], "an older version's are unknown"
+
+
     assert predicted(None, [of_classes(900, 100)] * 2) == []
     assert predicted(of_classes(900, 100), [of_classes(900, 100), of_classes(0, 0)] * 2) == []
 
