@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import sqrt
 from statistics import fmean
 from typing import Literal
 
-from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
+from include.models.config import DayProfile, DriftProfile, FeatureProfile, ModelConfig, Monitoring
 from include.models.config.chance import largest_likely, probability
 from include.models.config.fault import Fault
 from include.models.config.faulty_values import FEWEST_ROWS
@@ -153,9 +153,10 @@ def measure(
     for name, known in profile.items() if scored else ():
         counts = [sum(rows) for rows in zip(*(one[name] for one in scored), strict=True)]
         bins = bins_of_counts(known, counts)
-        psi = stability_index(bins, sum(counts))
+        design = _design(name, known, reference, sum(counts))
+        psi = stability_index(bins, sum(counts), design)
         seasonal = _beside(bins, [one["features"][name] for one in season])
-        seasonal_psi = stability_index(seasonal, sum(counts)) if seasonal else psi
+        seasonal_psi = stability_index(seasonal, sum(counts), design) if seasonal else psi
         in_season = seasonal_psi > psi
         if in_season:
             psi, bins = seasonal_psi, seasonal
@@ -206,6 +207,28 @@ def _beside(bins: Sequence[Bin], windows: Sequence[Sequence[int]]) -> list[Bin]:
         replace(one, expected=max(rows, 0.5 if one.expected else 0.0) / sum(added))
         for one, rows in zip(bins if windows else (), added, strict=True)
     ]
+
+
+def _design(name: str, known: FeatureProfile, reference: Reference | None, rows: int) -> float:
+    """How many times as far the rows of a feature scatter as independent ones, in a window shorter than training's: in
+    training's groups, or else from each of its windows to the next. Its windows show how often a bin is empty in as
+    many rows as they have, but not in fewer."""
+    if reference is None or len(reference["windows"]) < 2:
+        return 1.0
+    windows = [(bins_of_counts(known, one["features"][name]), one["rows"]) for one in reference["windows"]]
+    shorter = 1 - rows / fmean(many for _, many in windows)
+    return max(1.0, (reference.get("design", {}).get(name) or _scatter(windows)) * shorter)
+
+
+def _scatter(windows: Sequence[tuple[Sequence[Bin], int]]) -> float:
+    """Chi-squared over its degrees of freedom, of each window against the next: what changes slowly does not count."""
+    freedom = max(1, sum(one.expected > 0 for one in windows[0][0]) - 1)
+    return fmean(
+        sum((a.found - b.found) ** 2 / a.expected for a, b in zip(one, other, strict=True) if a.expected)
+        / (1 / rows + 1 / more)
+        / freedom
+        for (one, rows), (other, more) in pairwise(windows)
+    )
 
 
 def _allowed(
