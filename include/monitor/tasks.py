@@ -34,8 +34,17 @@ from include.platform.clients import cloudwatch_client, s3_client, sagemaker_cli
 from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.notifications import notify
-from include.platform.objects import read_json, read_versioned, write_if_unchanged, write_text
-from include.platform.storage import drift_of, drift_report_of, scores_manifest, told_of
+from include.platform.objects import parsed, read_json, read_versioned, write_if_unchanged, write_text
+from include.platform.storage import (
+    DRIFT,
+    day_of,
+    drift_of,
+    drift_report_of,
+    monitoring_prefix,
+    scores_manifest,
+    split_uri,
+    told_of,
+)
 from include.platform.storage import performance_of as performance_uri
 from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
@@ -182,9 +191,12 @@ def _following(model: ModelConfig, context: Context, found: Found) -> list[str]:
 
 
 def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> None:
-    """Notifies people of a verdict, and records that."""
+    """Notifies people of a verdict, and records that; not if they know it already, as after clearing this task."""
     told: Told | None = read_json(s3_client(ml_environment()), _told_of(model, found))
-    telling = to_tell(told, found) or "reminder"  # the same day again: this task was cleared
+    telling = to_tell(told, found)
+    if telling is None:
+        log.info("nothing is sent: on %s people were told this, or something newer", told["on"] if told else "no day")
+        return
     about = f"{model.name}, endpoint" if found["of"] == "traffic" else model.name
     subjects = {
         "begins": f"{about}: {found['verdict']}",
@@ -223,7 +235,7 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
         "trained": None,
         "trained_by": None,
     }
-    told: Told = json.loads(body) if body else nothing
+    told: Told = parsed(uri, body) if body else nothing
     now: Told = (
         {**told, "trained": day, "trained_by": trained_by}
         if trained_by
