@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, sqrt
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from include.models.config import DayProfile, ModelConfig
 from include.models.config.estimating import estimated, watched_metric
@@ -38,7 +38,7 @@ class PerformanceJson(TypedDict):
     the evaluation is too uncertain to call that a loss.
 
     ``labelled`` of ``scored`` rows have a label, in the window that ends with the day ``until``; ``sampled``: they are
-    a random sample that people labelled."""
+    a random sample that people labelled. ``faulty``: of a realised loss, the labelled days with a data fault."""
 
     metric: str
     evaluated: float | None
@@ -54,6 +54,7 @@ class PerformanceJson(TypedDict):
     sampled: bool
     loss: Literal["realised", "estimated"] | None
     unclear: bool
+    faulty: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,8 @@ def in_words(found: PerformanceJson | None) -> str:
     if found["realised"] is not None:
         ends = f", 95 % {found['interval'][0]:.3f} to {found['interval'][1]:.3f}" if found["interval"] else ""
         rows = f"{found['labelled']:,} of {found['scored']:,} rows have a label, up to {found['until']}"
+        if faulty := found.get("faulty"):
+            rows += f"; days with a data fault are among them: {', '.join(faulty)}"
         return f"{found['metric']} is {found['realised']:.3f}{ends}{evaluated} ({rows})"
     off = f" (such estimates were {found['error']:.3f} off)" if found["error"] is not None else ""
     return f"{found['metric']} is estimated at {found['estimated']:.3f}{off}{evaluated}"

@@ -10,14 +10,15 @@ from typing import TypedDict, cast
 from airflow.sdk import Context
 
 from include.models.config import ModelConfig
+from include.models.config.files import day_folder
 from include.models.config.performance import Performance
 from include.models.config.watching import METRICS_NAMESPACE
 from include.monitor.drift import monitoring_of
 from include.monitor.gathered import Of, place_of
 from include.monitor.gathered import judged as judged_window
 from include.monitor.links import links_of
-from include.monitor.traffic import refusals
 from include.monitor.performance import METRICS
+from include.monitor.traffic import refusals
 from include.monitor.trend import trend_of
 from include.monitor.verdict import (
     Judged,
@@ -182,7 +183,7 @@ def _following(model: ModelConfig, context: Context, found: Found) -> list[str]:
     changed = found["training"]["must_learn"]
     if place_of(model, found["of"]) != model.name:
         log.info("no training is started: daily scores decide on that")
-    elif refused := may_train(monitoring_of(model), told, found, run_id, changed):
+    elif refused := may_train(monitoring_of(model), told, found, run_id, changed, _judged_later(model, found)):
         log.info("no training is started: %s", refused)
     else:
         _remember(model, found, trained_by=run_id)
@@ -254,6 +255,15 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
 
 def _told_of(model: ModelConfig, found: Found) -> str:
     return told_of(ml_environment().bucket, place_of(model, found["of"]))
+
+
+def _judged_later(model: ModelConfig, found: Found) -> str | None:
+    """The newest day after a verdict's that has one too; None if there is none."""
+    place, client = place_of(model, found["of"]), s3_client(ml_environment())
+    bucket, report = split_uri(drift_report_of(ml_environment().bucket, place, found["date"]))
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=monitoring_prefix(place) + day_folder(""), StartAfter=report)
+    judged = [item["Key"] for item in listed.get("Contents", []) if item["Key"].endswith(f"/{DRIFT}")]
+    return day_of(judged[-1]) if judged else None
 
 
 def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str | None:
