@@ -154,7 +154,7 @@ def load_golden_requests(s3: S3Client, uri: str) -> list[Golden]:
     try:
         found = read_json(s3, uri)
     except ValueError as error:
-        raise GoldenRequestsError(f"{uri} is not JSON ({error}). {advice}") from error
+        raise GoldenRequestsError(f"{error} {advice}") from error
     if found is None:
         raise GoldenRequestsError(f"no golden requests at {uri}. {advice}")
     if not isinstance(found, list) or not found or not all({"features", "expected"} <= set(entry) for entry in found):

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from include.platform.errors import PermanentError
-from include.platform.objects import read_versioned, write_if_unchanged
+from include.platform.objects import parsed, read_versioned, write_if_unchanged
 from include.platform.storage import rollback_claim
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def claim_rollback(s3: S3Client, bucket: str, model: str, task_instance: Runtime
     uri = rollback_claim(bucket, model)
     while True:
         body, etag = read_versioned(s3, uri)
-        holder = str(json.loads(body)["run_id"]) if body is not None else None
+        holder = str(parsed(uri, body)["run_id"]) if body is not None else None
         if holder == own:
             return
         dag_id = task_instance.dag_id

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import sqrt
 from statistics import fmean
 from typing import Literal
 
-from include.models.config import DayProfile, DriftProfile, ModelConfig, Monitoring
+from include.models.config import DayProfile, DriftProfile, FeatureProfile, ModelConfig, Monitoring
 from include.models.config.chance import largest_likely, probability
 from include.models.config.fault import Fault
 from include.models.config.faulty_values import FEWEST_ROWS
@@ -128,6 +128,7 @@ def measure(
     day: str,
     days: Mapping[str, DayProfile],
     reference: Reference | None = None,
+    classes: Sequence[str] = (),
 ) -> Drift:
     """The drift of a window's features, the most drifted first, ignored ones last.
 
@@ -135,6 +136,7 @@ def measure(
         profile: of the version's training split.
         days: the window's days by date, all scored by the version.
         reference: of the version's training; without it all features share one limit.
+        classes: those of the version, in its order; model.yaml's may be other ones by now.
 
     Raises:
         DriftError: model.yaml ignores a feature that does not exist.
@@ -151,9 +153,10 @@ def measure(
     for name, known in profile.items() if scored else ():
         counts = [sum(rows) for rows in zip(*(one[name] for one in scored), strict=True)]
         bins = bins_of_counts(known, counts)
-        psi = stability_index(bins, sum(counts))
+        design = _design(name, known, reference, sum(counts))
+        psi = stability_index(bins, sum(counts), design)
         seasonal = _beside(bins, [one["features"][name] for one in season])
-        seasonal_psi = stability_index(seasonal, sum(counts)) if seasonal else psi
+        seasonal_psi = stability_index(seasonal, sum(counts), design) if seasonal else psi
         in_season = seasonal_psi > psi
         if in_season:
             psi, bins = seasonal_psi, seasonal
@@ -163,7 +166,8 @@ def measure(
         state = "ignored" if name in settings.ignored else state
         features.append(Feature(name, psi, allowed, state, bins, in_season))
     most_moved = sorted(features, key=lambda one: (one.state == "ignored", one.state == "stable", -one.psi))
-    return Drift(model, version, day, days, most_moved, _moved(model, reference, days), _usual(model, reference))
+    names = _classes(model, reference, classes)
+    return Drift(model, version, day, days, most_moved, _moved(names, reference, days), _usual(names, reference))
 
 
 def missing_features(profile: DriftProfile, reference: Reference, day: DayProfile) -> list[Fault]:
@@ -205,6 +209,28 @@ def _beside(bins: Sequence[Bin], windows: Sequence[Sequence[int]]) -> list[Bin]:
     ]
 
 
+def _design(name: str, known: FeatureProfile, reference: Reference | None, rows: int) -> float:
+    """How many times as far the rows of a feature scatter as independent ones, in a window shorter than training's: in
+    training's groups, or else from each of its windows to the next. Its windows show how often a bin is empty in as
+    many rows as they have, but not in fewer."""
+    if reference is None or len(reference["windows"]) < 2:
+        return 1.0
+    windows = [(bins_of_counts(known, one["features"][name]), one["rows"]) for one in reference["windows"]]
+    shorter = 1 - rows / fmean(many for _, many in windows)
+    return max(1.0, (reference.get("design", {}).get(name) or _scatter(windows)) * shorter)
+
+
+def _scatter(windows: Sequence[tuple[Sequence[Bin], int]]) -> float:
+    """Chi-squared over its degrees of freedom, of each window against the next: what changes slowly does not count."""
+    freedom = max(1, sum(one.expected > 0 for one in windows[0][0]) - 1)
+    return fmean(
+        sum((a.found - b.found) ** 2 / a.expected for a, b in zip(one, other, strict=True) if a.expected)
+        / (1 / rows + 1 / more)
+        / freedom
+        for (one, rows), (other, more) in pairwise(windows)
+    )
+
+
 def _allowed(
     settings: Monitoring,
     name: str,
@@ -232,14 +258,23 @@ def _allowed(
     return limit * max(1.0, usual_rows / rows) + LEAST_ALLOWED + by_chance  # fewer days average out fewer differences
 
 
-def _moved(model: ModelConfig, reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
+def _classes(model: ModelConfig, reference: Reference | None, of_version: Sequence[str]) -> list[str]:
+    """The classes of a version's counted answers: by its own record, or else model.yaml's if they are as many; older
+    versions, of which nothing else is known, have numbers. None of a regression, whose answers are counted in bins."""
+    answers = next((one for one in reference["answers"] if one), []) if reference else []
+    if not answers or not isinstance(answers[0], list):
+        return []
+    named = [one for one in (of_version, model.data.classes or ()) if len(one) == len(answers)]
+    return list(named[0]) if named else [f"class {code}" for code in range(len(answers))]
+
+
+def _moved(classes: Sequence[str], reference: Reference | None, days: Mapping[str, DayProfile]) -> list[str]:
     """The classes that are predicted far more or less often than on the test split, by a test of counts, and the
     confidence in them or the predicted values, by the index of their bins."""
     windows = [one for one in (reference["answers"] if reference else []) if one]
     now = [answers for one in days.values() if (answers := one.get("answers"))]
     if len(windows) < 2 or not now:
         return []
-    classes = [] if model.problem == "regression" else list(model.data.classes or [])
     before, found = (
         [_rows_of(one, classes) for one in windows],
         [sum(n) for n in zip(*(_rows_of(one, classes) for one in now), strict=True)],
@@ -299,10 +334,9 @@ def _sure(answers: ClassAnswers) -> list[int]:
     return [sum(rows) for rows in zip(*(answers[code][code] for code in range(len(answers))), strict=True)]
 
 
-def _usual(model: ModelConfig, reference: Reference | None) -> dict[str, float]:
-    """Nothing for a regression, whose answers are counted in bins."""
+def _usual(classes: Sequence[str], reference: Reference | None) -> dict[str, float]:
+    """The share of each predicted class on the test split."""
     windows = [one for one in (reference["answers"] if reference else []) if one]
-    classes = [] if model.problem == "regression" else list(model.data.classes or [])
     if not windows or not classes:
         return {}
     rows = [sum(of) for of in zip(*(_rows_of(one, classes) for one in windows), strict=True)]

@@ -18,7 +18,7 @@ from include.monitor.drift import measure, missing_features, monitoring_of
 from include.monitor.labels import after, label_files, labels_of, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
 from include.monitor.traffic import LOOK_BACK, faults_of_traffic
-from include.monitor.verdict import Judged, VerdictJson, since_of, volumes_of
+from include.monitor.verdict import Judged, VerdictJson, faulty_days, since_of, volumes_of
 from include.platform.clients import sagemaker_client
 from include.platform.environment import MlEnvironment
 from include.platform.errors import PermanentError
@@ -74,14 +74,14 @@ def judged(
     evaluation = describe(sagemaker_client(environment), found.arn).evaluation
     training = _require_json(client, drift_profile_of(evaluation))
     reference: Reference | None = read_json(client, reference_of(evaluation))
-    start = (date.fromisoformat(day) - timedelta(days=settings.window_days - 1)).isoformat()
-    window = {each: profile for each, profile in found.profiles.items() if each >= start}
-    drift = measure(model, found.version, training, day, window, reference)
-    verdicts: dict[str, VerdictJson | None] = {
-        each: read_json(client, drift_of(bucket, place_of(model, of), each)) for each in days[:-1]
-    }
+    verdicts = _verdicts(client, bucket, place_of(model, of), days[:-1])
     earlier = {each: one for each, one in verdicts.items() if one is not None}
-    before = earlier[max(earlier)] if earlier else None
+    before, faulty = earlier[max(earlier)] if earlier else None, faulty_days(earlier.values())
+    in_window = [each for each in found.profiles if each >= after(day, 1 - settings.window_days)]
+    window = {each: found.profiles[each] for each in in_window if each not in faulty}
+    measured: Evaluation | None = read_json(client, metrics_of(evaluation))
+    classes = [*measured.get("reliability", {})] if measured else []
+    drift = measure(model, found.version, training, day, window, reference, classes)
     realised = late = None
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
@@ -92,10 +92,14 @@ def judged(
         faults = faults_of_traffic(day, found.traffic, earlier)
     if reference and not faults:  # a raw table's fault, or a refusal, says more
         faults = missing_features(training, reference, found.profiles[day])
-    measured: Evaluation | None = read_json(client, metrics_of(evaluation))
     performance = performance_of(model, reference, window, realised, measured)
+    if performance and realised and performance["loss"] == "realised":
+        labelled = set(realised.window["days"])
+        verdicts |= _verdicts(client, bucket, model.name, sorted(labelled - verdicts.keys() - {day}))
+        performance["faulty"] = sorted(labelled & faulty_days(verdicts.values()))
     traffic, volumes = found.traffic.get(day), volumes_of(reference, window)
-    one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes)
+    left_out = [each for each in in_window if each in faulty]
+    one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes, left_out=left_out)
     return replace(one, since=since_of(one.verdict, day, found.version, before)), found.manifests.get(day)
 
 
@@ -126,6 +130,10 @@ def _of_traffic(model: ModelConfig, client: S3Client, bucket: str, days: list[st
         raise PermanentError(f"the requests of {days[-1]} are not counted. Clear publish_captures, which does that.")
     profiles = {day: one["profile"] for day, one in found.items() if one["model_version"] == last["model_version"]}
     return Window(last["model_version"], last["model_package_arn"], profiles, traffic=found)
+
+
+def _verdicts(client: S3Client, bucket: str, place: str, days: list[str]) -> dict[str, VerdictJson | None]:
+    return {each: read_json(client, drift_of(bucket, place, each)) for each in days}
 
 
 def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, sqrt
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from include.models.config import DayProfile, ModelConfig
 from include.models.config.estimating import estimated, watched_metric
+from include.models.config.metrics import BINARY, OF_CLASSES, REGRESSION
 from include.models.config.performance import WindowPerformance
 from include.models.config.results import Evaluation
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
@@ -24,6 +25,7 @@ from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
 SURE = 1.645  # standard errors by which a loss must exceed zero
 OF_95 = 1.96  # half of a 95 % interval in standard errors
 FEWEST_SAMPLED = 30  # rows labelled by people
+METRICS = REGRESSION | OF_CLASSES | BINARY  # a version may have been trained for another problem than model.yaml's now
 FEWEST_UNITS = 5  # with fewer failed machines, or days, a single one determines the metric
 
 Interval = tuple[float, float] | None
@@ -36,7 +38,7 @@ class PerformanceJson(TypedDict):
     the evaluation is too uncertain to call that a loss.
 
     ``labelled`` of ``scored`` rows have a label, in the window that ends with the day ``until``; ``sampled``: they are
-    a random sample that people labelled."""
+    a random sample that people labelled. ``faulty``: of a realised loss, the labelled days with a data fault."""
 
     metric: str
     evaluated: float | None
@@ -52,6 +54,7 @@ class PerformanceJson(TypedDict):
     sampled: bool
     loss: Literal["realised", "estimated"] | None
     unclear: bool
+    faulty: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def performance_of(
         "loss": None,
         "unclear": False,
     }
-    _compare_with(found, model, evaluation)
+    _compare_with(found, evaluation)
     if calibration:
         answers = _together([one.get("answers") or [] for one in days.values()])
         found["estimated"] = estimated(calibration, answers).get(metric)
@@ -108,7 +111,7 @@ def performance_of(
         return found  # labels take precedence
     value, evaluated = found["estimated"], found["evaluated"]
     if value is not None and evaluated is not None and may_decide(model, found):
-        better = model.evaluation_metrics[metric].better
+        better = METRICS[metric].better
         lowest = max((_lost(better, evaluated, expected) for expected, _ in usual), default=0.0)
         lost = is_loss(model, metric, (evaluated, found["evaluated_interval"]), (value, None), 0.0, [])
         if _lost(better, evaluated, value) > lowest:
@@ -116,7 +119,7 @@ def performance_of(
     return found
 
 
-def _compare_with(found: PerformanceJson, model: ModelConfig, evaluation: Evaluation | None) -> None:
+def _compare_with(found: PerformanceJson, evaluation: Evaluation | None) -> None:
     """Adds the evaluated value of the metric: since the change that the version was trained for, if there was one.
 
     That may rest on few failures, of which none went wrong: then up to 1 - .05 ** (1 / n) of all may (95 %; Hanley and
@@ -131,7 +134,7 @@ def _compare_with(found: PerformanceJson, model: ModelConfig, evaluation: Evalua
         return
     value, ends = since["metrics"].get(metric), since["intervals"].get(metric)
     found["evaluated"], found["evaluated_since"] = value, since["day"]
-    if value is None or model.evaluation_metrics[metric].better == "minimize":
+    if value is None or METRICS[metric].better == "minimize":
         found["evaluated_interval"] = ends
         return
     least = value * 0.05 ** (1 / max(since["evidence"], 1))
@@ -171,7 +174,7 @@ def _add_realised(
     if metric != found["metric"]:
         found["metric"], found["evaluated"], found["estimated"], usual = metric, None, None, []
         found["evaluated_interval"] = None
-        _compare_with(found, model, evaluation)
+        _compare_with(found, evaluation)
     found["realised"], found["interval"], found["until"] = value, interval, realised.until
     found["labelled"], found["scored"] = labelled, window["rows"]
     if not enough or evaluation is None or found["evaluated"] is None:
@@ -200,7 +203,7 @@ def is_loss(
         usual: the expected and the measured values in windows of the test split.
     """
     allowed = model.monitoring.max_loss if model.monitoring else 0.0
-    better, scale = model.evaluation_metrics[metric].better, _scale(model, evaluated[0])
+    better, scale = METRICS[metric].better, _scale(model, evaluated[0])
     if model.problem == "regression":  # whose weekly error varies naturally
         allowed = max([allowed, *(_lost(better, evaluated[0], measured) / scale for _, measured in usual)])
     lost = _lost(better, evaluated[0], realised[0])
@@ -232,6 +235,8 @@ def in_words(found: PerformanceJson | None) -> str:
     if found["realised"] is not None:
         ends = f", 95 % {found['interval'][0]:.3f} to {found['interval'][1]:.3f}" if found["interval"] else ""
         rows = f"{found['labelled']:,} of {found['scored']:,} rows have a label, up to {found['until']}"
+        if faulty := found.get("faulty"):
+            rows += f"; days with a data fault are among them: {', '.join(faulty)}"
         return f"{found['metric']} is {found['realised']:.3f}{ends}{evaluated} ({rows})"
     off = f" (such estimates were {found['error']:.3f} off)" if found["error"] is not None else ""
     return f"{found['metric']} is estimated at {found['estimated']:.3f}{off}{evaluated}"

@@ -10,12 +10,14 @@ from typing import TypedDict, cast
 from airflow.sdk import Context
 
 from include.models.config import ModelConfig
+from include.models.config.files import day_folder
 from include.models.config.performance import Performance
 from include.models.config.watching import METRICS_NAMESPACE
 from include.monitor.drift import monitoring_of
 from include.monitor.gathered import Of, place_of
 from include.monitor.gathered import judged as judged_window
 from include.monitor.links import links_of
+from include.monitor.performance import METRICS
 from include.monitor.traffic import callers_requests, refusals
 from include.monitor.trend import trend_of
 from include.monitor.verdict import (
@@ -33,8 +35,17 @@ from include.platform.clients import cloudwatch_client, s3_client, sagemaker_cli
 from include.platform.dag_settings import require_fields
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.notifications import notify
-from include.platform.objects import read_json, read_versioned, write_if_unchanged, write_text
-from include.platform.storage import drift_of, drift_report_of, scores_manifest, told_of
+from include.platform.objects import parsed, read_json, read_versioned, write_if_unchanged, write_text
+from include.platform.storage import (
+    DRIFT,
+    day_of,
+    drift_of,
+    drift_report_of,
+    monitoring_prefix,
+    scores_manifest,
+    split_uri,
+    told_of,
+)
 from include.platform.storage import performance_of as performance_uri
 from include.registry.history import current, read_history
 from include.registry.model_index import index_drift
@@ -130,8 +141,7 @@ def judge_day(model: ModelConfig, context: Context, *, of: Of = "scores") -> Fou
     if place == model.name:  # the console shows one verdict of a day
         index = index_drift(client, bucket, model, [day])
         if known:
-            ends = model.evaluation_metrics[known["metric"]].ends
-            trend = trend_of(index, day, known["metric"], known["evaluated"], ends)
+            trend = trend_of(index, day, known["metric"], known["evaluated"], METRICS[known["metric"]].ends)
     worth: Performance | None = (
         read_json(client, performance_uri(bucket, model.name, known["until"])) if known and known["until"] else None
     )
@@ -173,7 +183,7 @@ def _following(model: ModelConfig, context: Context, found: Found) -> list[str]:
     changed = found["training"]["must_learn"]
     if place_of(model, found["of"]) != model.name:
         log.info("no training is started: daily scores decide on that")
-    elif refused := may_train(monitoring_of(model), told, found, run_id, changed):
+    elif refused := may_train(monitoring_of(model), told, found, run_id, changed, _judged_later(model, found)):
         log.info("no training is started: %s", refused)
     else:
         _remember(model, found, trained_by=run_id)
@@ -182,9 +192,12 @@ def _following(model: ModelConfig, context: Context, found: Found) -> list[str]:
 
 
 def report_verdict(model: ModelConfig, context: Context, *, found: Found) -> None:
-    """Notifies people of a verdict, and records that."""
+    """Notifies people of a verdict, and records that; not if they know it already, as after clearing this task."""
     told: Told | None = read_json(s3_client(ml_environment()), _told_of(model, found))
-    telling = to_tell(told, found) or "reminder"  # the same day again: this task was cleared
+    telling = to_tell(told, found)
+    if telling is None:
+        log.info("nothing is sent: on %s people were told this, or something newer", told["on"] if told else "no day")
+        return
     about = f"{model.name}, endpoint" if found["of"] == "traffic" else model.name
     subjects = {
         "begins": f"{about}: {found['verdict']}",
@@ -223,7 +236,7 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
         "trained": None,
         "trained_by": None,
     }
-    told: Told = json.loads(body) if body else nothing
+    told: Told = parsed(uri, body) if body else nothing
     now: Told = (
         {**told, "trained": day, "trained_by": trained_by}
         if trained_by
@@ -242,6 +255,15 @@ def _remember(model: ModelConfig, found: Found, *, trained_by: str | None = None
 
 def _told_of(model: ModelConfig, found: Found) -> str:
     return told_of(ml_environment().bucket, place_of(model, found["of"]))
+
+
+def _judged_later(model: ModelConfig, found: Found) -> str | None:
+    """The newest day after a verdict's that has one too; None if there is none."""
+    place, client = place_of(model, found["of"]), s3_client(ml_environment())
+    bucket, report = split_uri(drift_report_of(ml_environment().bucket, place, found["date"]))
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=monitoring_prefix(place) + day_folder(""), StartAfter=report)
+    judged = [item["Key"] for item in listed.get("Contents", []) if item["Key"].endswith(f"/{DRIFT}")]
+    return day_of(judged[-1]) if judged else None
 
 
 def _reason_to_keep(model: ModelConfig, context: Context, found: Found) -> str | None:

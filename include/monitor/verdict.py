@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil
 from statistics import fmean
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from include.models.config import ClusterSplit, DayProfile, ModelConfig, Monitoring, TimeSplit
 from include.models.config.drift_profile import TrafficDay
@@ -29,7 +29,7 @@ REMIND_AFTER = 7  # days
 
 
 class VerdictJson(TypedDict):
-    """``drift.json``: the day's verdict and its evidence."""
+    """``drift.json``: the day's verdict and its evidence. ``left_out``: the window's days with a data fault."""
 
     model: str
     date: str
@@ -40,6 +40,7 @@ class VerdictJson(TypedDict):
     since: str
     rows: int
     days: list[str]
+    left_out: NotRequired[list[str]]
     faults: list[FaultJson]
     psi: dict[str, float]
     allowed: dict[str, float]
@@ -82,7 +83,8 @@ def volumes_of(reference: Reference | None, days: Mapping[str, DayProfile]) -> l
 @dataclass(frozen=True)
 class Judged:
     """A judged day. ``since``: the first of the consecutive days with this verdict. ``late``: labels are late, which
-    says less than a loss that the predictions show. ``traffic``: of an endpoint's day. ``volumes``: of raw tables."""
+    says less than a loss that the predictions show. ``traffic``: of an endpoint's day. ``volumes``: of raw tables.
+    ``left_out``: the window's days with a data fault, which say nothing about the model."""
 
     drift: Drift
     faults: Sequence[Fault] = ()
@@ -91,6 +93,7 @@ class Judged:
     since: str = ""
     traffic: TrafficDay | None = None
     volumes: Sequence[Volume] = ()
+    left_out: Sequence[str] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -145,7 +148,9 @@ class Judged:
         """The verdict in one sentence."""
         lasting = f", since {self.since}" if self.since and self.since != self.drift.day else ""
         about = f"{self.drift.model.name}, endpoint" if self.traffic else self.drift.model.name
-        return f"{about}: {self.verdict} on {self.drift.day}{lasting}: {self.rests_on}"
+        matters = self.left_out and self.verdict != "data fault"
+        without = f"; days with a data fault are left out: {', '.join(self.left_out)}" if matters else ""
+        return f"{about}: {self.verdict} on {self.drift.day}{lasting}: {self.rests_on}{without}"
 
     @property
     def advice(self) -> str:
@@ -163,6 +168,11 @@ class Judged:
                     return "Ask the endpoint's callers: what they send has changed, or they stopped sending."
                 return (
                     "Repair the feed and deliver the days again; monitor_ then rescores them. Do not retrain on them."
+                )
+            case "performance loss" if self.performance and self.performance.get("faulty"):
+                return (
+                    "The loss may be of the labelled days with a data fault: deliver them again, or wait until they "
+                    "have left the window."
                 )
             case "performance loss":
                 return "Look at the features and segments of the report; train again if the world has changed."
@@ -186,6 +196,7 @@ class Judged:
             "since": self.since or self.drift.day,
             "rows": self.drift.rows,
             "days": list(self.drift.days),
+            "left_out": list(self.left_out),
             "faults": [fault.as_json() for fault in self.every_fault],
             "psi": {feature.name: round(feature.psi, 4) for feature in self.drift.features},
             "allowed": {feature.name: round(feature.allowed, 4) for feature in self.drift.features},
@@ -194,6 +205,18 @@ class Judged:
             "performance": self.performance,
             "traffic": self.traffic and {"captured": self.traffic["captured"], "served": self.traffic["served"]},
         }
+
+
+def faulty_days(verdicts: Iterable[VerdictJson | None]) -> set[str]:
+    """The days whose data is faulty: those of the windows in which a fault shows. Late labels are no fault of rows."""
+    return {
+        (date.fromisoformat(one["date"]) - timedelta(days=back)).isoformat()
+        for one in verdicts
+        if one
+        for fault in one["faults"]
+        if fault["kind"] != "late labels"
+        for back in range(fault.get("days", 1))
+    }
 
 
 def since_of(verdict: Verdict, day: str, version: int, before: VerdictJson | None) -> str:
@@ -272,19 +295,30 @@ def days_to_look_back(model: ModelConfig, day: str) -> list[str]:
 
 
 def changed_on(version: int, verdicts: Iterable[VerdictJson | None]) -> str | None:
-    """The first day on which the world had changed for the version; None if there is none."""
-    return next(
-        (one["date"] for one in verdicts if one and one["verdict"] in WORLD and one["model_version"] == version), None
-    )
+    """The first day on which the world had changed for the version, not only its data; None if there is none."""
+    of_version = (one for one in verdicts if one and one["model_version"] == version)
+    return next((one["date"] for one in of_version if one["verdict"] in WORLD and not _faulty_labels(one)), None)
+
+
+def _faulty_labels(found: VerdictJson) -> list[str]:
+    """The days with a data fault among the labelled ones whose loss decides a verdict."""
+    performance = found.get("performance")
+    return performance.get("faulty", []) if performance else []
 
 
 def may_train(
-    settings: Monitoring, told: Told | None, found: VerdictJson, run_id: str, changed: str | None
+    settings: Monitoring,
+    told: Told | None,
+    found: VerdictJson,
+    run_id: str,
+    changed: str | None,
+    later: str | None = None,
 ) -> str | None:
     """Why a verdict starts no training; None if it does, or already did before the task was cleared.
 
     Args:
         changed: the day of ``days_to_look_back`` since which the world had changed.
+        later: a day after the verdict's that has been judged already.
     """
     if found["verdict"] == "data fault":
         return "the data is faulty, and would be learned"
@@ -294,12 +328,18 @@ def may_train(
     }.get(settings.retrain.when, ())
     if found["verdict"] not in starts:
         return f"monitoring.retrain is {settings.retrain.when}, and the verdict {found['verdict']}"
-    if told and told["trained"] and told["trained_by"] != run_id:
+    if faulty := _faulty_labels(found):
+        return f"of the days whose labels show the loss, these have a data fault: {', '.join(faulty)}"
+    if changed is None:
+        return "the change is too new: it lies in the days held out, which a training does not learn from"
+    if told and told["trained_by"] == run_id:
+        return None
+    if later:
+        return f"{later} has been judged already, and the newest day decides"
+    if told and told["trained"]:
         passed = (date.fromisoformat(found["date"]) - date.fromisoformat(told["trained"])).days
         if passed < settings.cool_down_days:
             return f"the last training was on {told['trained']}; monitoring.cool_down_days is {settings.cool_down_days}"
-    if changed is None:
-        return "the change is too new: it lies in the days held out, which a training does not learn from"
     return None
 
 

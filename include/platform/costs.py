@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 from airflow.sdk import Context
 
 from include.platform.environment import ml_environment
-from include.platform.objects import read_json, read_versioned, write_if_unchanged
+from include.platform.objects import parsed, read_json, read_versioned, write_if_unchanged
 from include.platform.storage import month_costs
 from sagemaker_jobs.account import total_usd
 
@@ -91,7 +91,7 @@ def keep(s3: S3Client, bucket: str, model: str, jobs: Mapping[str, Spent]) -> No
         uri = month_costs(bucket, model, month)
         for attempt in range(WRITES):
             found, etag = read_versioned(s3, uri)
-            known = json.loads(found) if found else {}
+            known = parsed(uri, found) if found else {}
             if of_month.keys() <= known.keys() or write_if_unchanged(
                 s3, uri, json.dumps(known | of_month).encode(), etag
             ):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
-from include.platform.objects import read_versioned, write_if_unchanged
+from include.platform.objects import parsed, read_versioned, write_if_unchanged
 from include.platform.storage import recent_messages
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def record(s3: S3Client, bucket: str, message: Group, *, always: bool) -> int | 
     uri = recent_messages(bucket)
     for attempt in range(WRITES):
         found, etag = read_versioned(s3, uri)
-        groups, before = added(json.loads(found)["groups"] if found else [], message, always=always)
+        groups, before = added(parsed(uri, found)["groups"] if found else [], message, always=always)
         if write_if_unchanged(s3, uri, json.dumps({"groups": groups}).encode(), etag):
             return before
         time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret: who goes first

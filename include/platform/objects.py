@@ -17,14 +17,23 @@ OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 def read_json(s3: S3Client, uri: str) -> Any:
-    """The content of a JSON object; None if it does not exist."""
-    bucket, key = split_uri(uri)
+    """The content of a JSON object; None if it does not exist. Raises: as ``parsed``."""
+    body, _ = read_versioned(s3, uri)
+    return None if body is None else parsed(uri, body)
+
+
+def parsed(uri: str, body: bytes) -> Any:
+    """The content of a JSON object that has been read.
+
+    Raises:
+        ValueError: it is not JSON; the message says what to do.
+    """
     try:
-        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ABSENT:
-            raise
-        return None
+        return json.loads(body)
+    except ValueError as error:  # not UTF-8 either
+        raise ValueError(
+            f"{uri} is not JSON ({error}). Restore an earlier version of it, then clear this task."
+        ) from error
 
 
 def read_versioned(s3: S3Client, uri: str) -> tuple[bytes | None, str | None]:

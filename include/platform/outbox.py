@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from botocore.exceptions import ClientError
 
-from include.platform.objects import read_versioned, write_if_unchanged
+from include.platform.objects import parsed, read_versioned, write_if_unchanged
 from include.platform.storage import outbox_prefix
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Outbox:
     def standing(self, s3: S3Client, source: Source) -> tuple[Standing, Outcome | None, str | None]:
         """Whether a version must be scored; the current manifest and its ETag, for ``publish``."""
         content, tag = read_versioned(s3, self.manifest)
-        kept: Outcome | None = json.loads(content) if content else None
+        kept: Outcome | None = parsed(self.manifest, content) if content else None
         if kept is None:
             return "new", None, tag
         if kept["source"]["etag"] == source["etag"]:

@@ -35,18 +35,20 @@ def allowed_index(model: ModelConfig) -> float:
     return (model.monitoring.max_psi if model.monitoring else None) or GREAT
 
 
-def stability_index(bins: Sequence[Bin], rows: int | None = None) -> float:
+def stability_index(bins: Sequence[Bin], rows: int | None = None, design: float = 1.0) -> float:
     """The population stability index minus its expected value by chance, at least 0.
 
-    Empty bins count as half a row, and bins that were empty in training as ``RAREST``.
+    Empty bins count as half a row, or half of the rows that come together, and bins that were empty in training as
+    ``RAREST``.
 
     Args:
         rows: the number of current rows; None if there are so many that chance is negligible.
+        design: how many times as far rows scatter as independent ones.
     """
     total, possible = 0.0, 0
     for one in bins:
         expected = max(one.expected, RAREST)
-        found = max(one.found, min(0.5 / rows if rows else RAREST, expected))
+        found = max(one.found, min(0.5 * design / rows if rows else RAREST, expected))
         total += (found - expected) * log(found / expected)
         possible += one.expected > 0
     return max(0.0, total - (possible - 1) / rows) if rows else total

@@ -21,7 +21,7 @@ from include.models.config.estimating import watched_metric
 from include.models.config.judging import Verdict
 from include.models.config.performance import Performance
 from include.platform.clients import error_code
-from include.platform.objects import read_json, read_versioned, write_if_unchanged
+from include.platform.objects import parsed, read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import endpoint_name, group_name
 from include.platform.storage import drift_of, model_index, performance_of, scores_manifest
 from include.registry.history import read_history
@@ -287,7 +287,7 @@ def _write(s3: S3Client, bucket: str, model: ModelConfig, change: Callable[[Mode
     uri = f"s3://{bucket}/{model_index(model.name)}"
     for attempt in range(WRITES):
         found, etag = read_versioned(s3, uri)
-        changed = change(json.loads(found) if found is not None else _empty(model))
+        changed = change(parsed(uri, found) if found is not None else _empty(model))
         changed["description"], changed["owner"] = model.description, model.owner
         changed["written_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         if _put_if_unchanged(s3, uri, json.dumps(changed, separators=(",", ":")).encode(), etag):

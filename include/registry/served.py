@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from include.models.config import ModelConfig
-from include.platform.objects import read_json, read_versioned, write_if_unchanged
+from include.platform.objects import parsed, read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import Stage, endpoint_name
 from include.platform.storage import endpoints_served
 
@@ -93,7 +93,7 @@ def _ended(spans: list[Span], stage: Stage, at: str) -> list[Span]:
 def _change(s3: S3Client, bucket: str, model: str, change: Callable[[list[Span]], list[Span]]) -> None:
     uri = endpoints_served(bucket, model)
     body, etag = read_versioned(s3, uri)
-    spans: list[Span] = json.loads(body) if body else []
+    spans: list[Span] = parsed(uri, body) if body else []
     changed = change(spans)[-NEWEST:]
     if changed != spans and not write_if_unchanged(s3, uri, json.dumps(changed, indent=1).encode(), etag):
         raise RuntimeError(f"{uri} was written by another run meanwhile; a retry reads it again")

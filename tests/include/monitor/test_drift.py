@@ -198,6 +198,22 @@ def test_few_rows_and_rows_of_groups_may_swing_further() -> None:
     assert allowed(1000, design={"torque": 4.0}) > 2 * allowed(1000)
 
 
+def test_in_a_short_window_of_rows_that_come_together_empty_bins_say_less() -> None:
+    def psi(swing: int, rows: int) -> float:
+        """Of a window without every other bin, where a bin's rows differ by so many from each of training's windows to
+        the next."""
+        torque = [[0, *[100 + swing * (-1) ** (number + place) for place in range(10)], 0, 0] for number in range(8)]
+        known = reference(windows=[{"rows": 1000, "features": {"torque": one, "kind": USUAL}} for one in torque])
+        half = {DAY: day(torque=[0, *[rows // 5, 0] * 5, 0, 0])}
+        found = measure(watched(), 3, PROFILE, DAY, half, known).features
+        return next(one.psi for one in found if one.name == "torque")
+
+    assert psi(5, 100) > 1.5
+    assert psi(50, 100) < 1 < psi(50, 1000) == psi(5, 1000), (
+        "of whole windows, training's show how often bins are empty"
+    )
+
+
 def test_a_class_that_is_predicted_no_more_is_a_drift_that_no_index_shows() -> None:
     none_any_more = day() | {"answers": of_classes(1000, 0)}
     known = reference(answers=[of_classes(980, 20 + number % 3) for number in range(12)])
@@ -287,6 +303,20 @@ def test_a_class_that_chance_or_the_weeks_of_training_explain_has_not_moved() ->
     assert predicted(of_classes(997, 3), rare) == [], "three times as many, but only one row"
     swings = [of_classes(100_000 - rows, rows) for rows in (200, 1000, 3000, 1000)]
     assert predicted(of_classes(97_000, 3000), swings) == [], "one week of training had as many"
+
+
+def test_classes_are_those_of_the_version_also_after_model_yaml_has_changed() -> None:
+    usual, gone = [of_classes(980, 20)] * 4, {DAY: day() | {"answers": of_classes(1000, 0)}}
+
+    def moved(classes: list[str] | None, of_version: tuple[str, ...] = ()) -> list[str]:
+        model = watched()
+        model = model.model_copy(update={"data": model.data.model_copy(update={"classes": classes})})
+        return list(measure(model, 3, PROFILE, DAY, gone, reference(answers=usual), of_version).moved)
+
+    said = "'{}' is predicted 0 times, where 20 are usual"
+    assert moved(["ok", "worn", "failed"], ("ok", "failed")) == [said.format("failed")]
+    assert moved(["failed", "ok"], ("ok", "failed")) == [said.format("failed")], "in the version's order"
+    assert moved(["ok", "worn", "failed"]) == moved(None) == [said.format("class 1")], "an older version's are unknown"
 
 
 def test_a_model_that_is_less_sure_of_the_same_answers_has_moved() -> None:

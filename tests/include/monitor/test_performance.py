@@ -52,6 +52,16 @@ def test_a_loss_is_more_than_may_be_and_more_than_chance(
     assert f"accuracy is {value:.3f}, 95 %" in in_words(said)
 
 
+def test_a_metric_that_another_problem_has_not_is_still_measured() -> None:
+    """Of a version for two classes, once model.yaml has a third."""
+    calibration: Any = {"metric": "f1", "truth": [[1.0], [1.0]], "metrics": {"f1": 0.9}, "windows": [(0.9, 0.9)]}
+    answers = [[[200], [200]], [[0], [0]]]
+    three = MODEL.model_copy(update={"problem": "multiclass"})
+    said = performance_of(three, {"calibration": calibration}, {"d": {**MARKET_DAY, "answers": answers}}, None, None)  # type: ignore[typeddict-item] # as far as it is read
+    assert said is not None
+    assert (said["metric"], said["estimated"], said["loss"]) == ("f1", 0.0, "estimated")
+
+
 def test_few_labels_are_shown_and_decide_nothing() -> None:
     said = found(Realised("2026-01-05", window(0.5, labelled=40)))
     assert (said["realised"], said["labelled"], said["scored"], said["loss"]) == (0.5, 40, 336, None)

@@ -17,6 +17,11 @@ def verdict(day: str, said: str, version: int = 1) -> VerdictJson:
     return cast(VerdictJson, {"date": day, "verdict": said, "model_version": version})
 
 
+def of_faulty_days(day: str) -> VerdictJson:
+    """A loss that labels show, of days with a data fault."""
+    return cast(VerdictJson, {**verdict(day, "performance loss"), "performance": {"faulty": ["2015-10-09"]}})
+
+
 def test_a_training_waits_until_what_it_learns_from_has_changed() -> None:
     days = days_to_look_back(PDM.model_copy(update={"monitoring": Monitoring(window_days=3)}), DAY)
     assert days == ["2015-09-28", "2015-09-29", "2015-09-30"], "7 to test, 3 to validate, 2 between, 1 without labels"
@@ -24,6 +29,7 @@ def test_a_training_waits_until_what_it_learns_from_has_changed() -> None:
     assert changed_on(1, [verdict(days[0], "fine"), None, verdict(days[2], drift)]) == days[2]
     assert changed_on(1, [verdict(days[0], loss), None, verdict(days[2], drift)]) == days[0]
     assert changed_on(1, [verdict(days[0], drift, version=2), verdict(days[1], "data fault")]) is None
+    assert changed_on(1, [of_faulty_days(days[0]), verdict(days[2], drift)]) == days[2], "the first is of the data"
 
 
 def test_a_training_that_holds_out_machines_learns_up_to_the_newest_label() -> None:
@@ -71,3 +77,17 @@ def test_a_training_is_not_started_again_while_the_last_one_is_new(
     told = cast(Told, {"verdict": "fine", "on": DAY, "trained": last, "trained_by": by})
     found = may_train(settings, told, verdict(DAY, "drift without harm"), "run", DAY)
     assert found is None if why_not is None else why_not in (found or "")
+
+
+def test_a_loss_that_may_be_of_the_data_starts_no_training() -> None:
+    settings = Monitoring(retrain="on_performance")  # type: ignore[arg-type] # as YAML has it
+    refused = may_train(settings, None, of_faulty_days(DAY), "run", DAY)
+    assert refused == "of the days whose labels show the loss, these have a data fault: 2015-10-09"
+
+
+def test_the_newest_judged_day_decides_and_a_training_that_was_started_stays_so() -> None:
+    settings, drift = Monitoring(retrain="on_drift"), verdict(DAY, "drift without harm")  # type: ignore[arg-type] # as YAML has it
+    refused = may_train(settings, None, drift, "run", DAY, "2015-10-15")
+    assert refused == "2015-10-15 has been judged already, and the newest day decides"
+    told = cast(Told, {"verdict": "fine", "on": DAY, "trained": DAY, "trained_by": "run"})
+    assert may_train(settings, told, drift, "run", DAY, "2015-10-15") is None, "the run itself, cleared"

@@ -12,17 +12,22 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
-from include.models.config import Monitoring, load_model
+from include.models.config import ModelConfig, Monitoring, load_model
+from include.models.config.labels import Labels
 from include.monitor import tasks as monitor
 from include.platform.environment import EXAMPLE
 from include.platform.storage import (
     daily_partition,
     drift_of,
     drift_report_of,
+    metrics_of,
+    performance_of,
     production_history,
+    reference_of,
     scores_manifest,
     scores_partition,
     split_uri,
+    told_of,
 )
 from include.registry.history import Entry, promote, read_history
 from tests.include.fake_clients import answer_from
@@ -70,16 +75,25 @@ class Watched:
         history = promote(read_history(self.s3, BUCKET, MODEL.name), entry)
         self.put(production_history(BUCKET, MODEL.name), json.loads(history.model_dump_json(by_alias=True)))
 
-    def publish(self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True) -> None:
+    def publish(
+        self, day: str, low: int, high: int, version: int = 4, *, profile: bool = True, missing: int = 0
+    ) -> None:
         key = f"{scores_partition(MODEL.name, day)}_profile-0.json" if profile else None
         raw: Any = {"key": f"{daily_partition(MODEL.name, day)}readings.csv", "etag": "1", "bytes": 1}
-        fields = {"model_version": version, "model_package_arn": ARN, "rows": low + high, "profile": key}
+        fields = {"model_version": version, "model_package_arn": ARN, "rows": low + high + missing, "profile": key}
         fields["inputs"] = [raw]
-        found = manifest(MODEL.name, day, sha256=f"{day} {low} {high}", **fields)
+        found = manifest(MODEL.name, day, sha256=f"{day} {low} {high} {missing}", **fields)
         self.put(f"s3://{BUCKET}/{scores_manifest(MODEL.name, day)}", found)
         if key:
-            counts = {"torque": [0, low, high, 0, 0]}
-            self.put(f"s3://{BUCKET}/{key}", {"rows": low + high, "features": counts, "predictions": {"0": low + high}})
+            counts, rows = {"torque": [0, low, high, 0, missing]}, low + high + missing
+            self.put(f"s3://{BUCKET}/{key}", {"rows": rows, "features": counts, "predictions": {"0": rows}})
+
+    def evaluate(self, **measured: Any) -> None:
+        """What the version's training had: torque in every row."""
+        windows = [{"rows": 200, "features": {"torque": [0, 100 - swing, 100 + swing, 0, 0]}} for swing in range(4)]
+        known = {"timed": False, "days": {}, "segments": {}, "windows": windows, "answers": [], "calibration": None}
+        self.put(reference_of(STATISTICS), known)
+        self.put(metrics_of(STATISTICS), measured)
 
     def kept(self, uri: str) -> str:
         return self.s3.objects[split_uri(uri)[1]].decode()
@@ -173,6 +187,89 @@ def test_a_new_drift_is_told_and_trained_for(watched: Watched) -> None:
     assert monitor.check_verdict(MODEL, context(), found=found) == ["retrain_model"], "cleared: the run exists already"
     other = context(run_id="manual__2")
     assert monitor.check_verdict(MODEL, other, found=found) == ["keep_model"], "of the same scores once"
+
+
+def follow(day: str, model: ModelConfig = MODEL, run_type: str = "scheduled") -> tuple[monitor.Found, list[str]]:
+    """Judges a day, and tells people."""
+    run = context(day, run_type, f"{run_type}__{day}")
+    found = monitor.judge_day(model, run)
+    tasks = monitor.check_verdict(model, run, found=found)
+    if "report_verdict" in tasks:
+        monitor.report_verdict(model, run, found=found)
+    return found, tasks
+
+
+def test_days_with_a_data_fault_are_left_out_until_they_are_delivered_again(watched: Watched) -> None:
+    watched.evaluate()
+    days = [(TODAY - timedelta(days=back)).isoformat() for back in (4, 3, 2, 1)]
+    for day in days:
+        watched.publish(day, 100, 100)
+    watched.publish(days[1], 0, 0, missing=800)
+    verdicts = [follow(day) for day in days]
+    assert [found["verdict"] for found, _ in verdicts] == ["fine", "data fault", "fine", "fine"]
+    assert [tasks for _, tasks in verdicts[1:]] == [["report_verdict"], ["report_verdict"], ["keep_model"]]
+    newest = verdicts[-1][0]
+    assert (newest["days"], newest["left_out"], newest["rows"]) == ([days[2], days[3]], [days[1]], 400)
+    left_out = f"days with a data fault are left out: {days[1]}"
+    assert newest["summary"].endswith(left_out)
+    assert left_out in watched.kept(drift_report_of(BUCKET, MODEL.name, DAY))
+    watched.publish(days[1], 100, 100)
+    assert follow(days[1])[0]["verdict"] == "fine"
+    assert follow(days[3])[0]["days"] == days[1:]
+
+
+def test_a_loss_of_labelled_days_with_a_data_fault_starts_no_training(watched: Watched) -> None:
+    watched.evaluate(metrics={"f1": 0.9, "macro_f1": 0.9, "accuracy": 0.9}, intervals={}, champion=None)
+    model = MODEL.model_copy(update={"labels": Labels()})
+    days = [(TODAY - timedelta(days=back)).isoformat() for back in (4, 3, 2, 1)]
+    for day in days:
+        watched.publish(day, 100, 100, missing=400 if day == days[0] else 0)
+        values = {"f1": 0.5, "macro_f1": 0.5, "accuracy": 0.5}
+        window = {"days": days[:3], "rows": 600, "labelled": 600, "evidence": 50, "metrics": values, "intervals": {}}
+        if day != DAY:
+            known = {"model_version": 4, "date": day, "labelled": 200, "rows": 200, "metrics": values, "intervals": {}}
+            known |= {"segments": {}, "baselines": {}, "window": {**window, "sampled": None}}
+            watched.put(performance_of(BUCKET, MODEL.name, day), known)
+    watched.put(performance_of(BUCKET, MODEL.name, DAY), {**known, "window": {**known["window"], "labelled": 0}})
+    assert follow(days[0], model)[0]["verdict"] == "data fault"
+    found, tasks = follow(DAY, model)
+    assert (found["verdict"], found["left_out"], tasks) == ("performance loss", [], ["report_verdict"])
+    assert found["performance"] is not None
+    assert found["performance"]["faulty"] == [days[0]], "the window of labels began before that of the day"
+    assert f"days with a data fault are among them: {days[0]}" in found["summary"]
+    watched.publish(days[0], 100, 100)
+    follow(days[0], model)
+    assert "retrain_model" in follow(DAY, model)[1]
+
+
+def test_a_past_day_starts_no_training_once_a_later_one_is_judged(watched: Watched) -> None:
+    watched.evaluate()
+    watched.publish(DAY, 0, 0, missing=800)
+    assert follow(DAY)[1] == ["report_verdict"]
+    watched.publish(BEFORE, 0, 800)
+    found, tasks = follow(BEFORE, run_type="asset_triggered")
+    assert (found["verdict"], tasks) == (DRIFT, ["keep_model"])
+
+
+def test_a_report_that_is_cleared_tells_nothing_old(watched: Watched) -> None:
+    watched.publish(BEFORE, 0, 800)
+    begun, _ = follow(BEFORE)
+    watched.publish(DAY, 4000, 4000)
+    over, tasks = follow(DAY)
+    assert tasks == ["report_verdict"]
+    known = watched.kept(told_of(BUCKET, MODEL.name))
+    for found in (begun, over):
+        monitor.report_verdict(MODEL, context(found["date"]), found=found)
+    subjects = [subject.removeprefix("tabular_classifier: ") for subject, _ in watched.told]
+    assert subjects == [DRIFT, f"{DRIFT} is over"]
+    assert watched.kept(told_of(BUCKET, MODEL.name)) == known
+
+
+def test_what_people_were_told_says_where_it_is_damaged(watched: Watched) -> None:
+    watched.publish(DAY, 0, 800)
+    watched.s3.objects[split_uri(told_of(BUCKET, MODEL.name))[1]] = b'{"verdict": "fi'
+    with pytest.raises(ValueError, match=r"monitoring/tabular_classifier/told\.json is not JSON .* Restore an earlier"):
+        follow(DAY)
 
 
 def test_without_retraining_people_are_told_what_they_can_do(watched: Watched) -> None:

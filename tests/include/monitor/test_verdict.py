@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.monitor.verdict import BAD, REMIND_AFTER, Judged, since_of, to_tell, what_of
+from include.monitor.verdict import BAD, REMIND_AFTER, Judged, faulty_days, since_of, to_tell, what_of
 
 ENOUGH = 100
 FAULT: Any = SimpleNamespace()
@@ -107,6 +107,12 @@ UNKNOWN = "performance is unknown: no labels, and the version has no calibration
         (explained(faults=["a", "b", "c"]), f"pumps: data fault on {DAY}: a; b; c"),
         (explained(faults=["a", "b", "c"], late="d"), f"pumps: data fault on {DAY}: a; b; c; and 1 more"),
         (explained(faults=["a"], traffic=SAID), f"pumps, endpoint: data fault on {DAY}: a"),
+        (explained(faults=["a"], left_out=["2026-01-09"]), f"pumps: data fault on {DAY}: a"),
+        (
+            explained(left_out=["2026-01-08", "2026-01-09"]),
+            f"pumps: fine on {DAY}: no feature has drifted in 100 rows; {UNKNOWN}; days with a data fault are left "
+            "out: 2026-01-08, 2026-01-09",
+        ),
         (
             explained("torque", performance=LOSS),
             f"pumps: performance loss on {DAY}: accuracy is estimated at 0.700, evaluated 0.900; drifted: torque",
@@ -134,6 +140,11 @@ def test_a_summary_says_what_the_verdict_rests_on(day: Judged, summary: str) -> 
         (explained(late="b"), "Deliver the labels"),
         (explained(faults=[SimpleNamespace(kind="refused")], traffic=SAID), "Ask the endpoint's callers"),
         (explained(faults=[SimpleNamespace(kind="unread")], traffic=SAID), "Look at the day's files"),
+        (explained(performance=LOSS), "Look at the features"),
+        (
+            explained(performance={**LOSS, "faulty": ["2026-01-08"]}),
+            "The loss may be of the labelled days with a data fault",
+        ),
     ],
 )
 def test_advice_goes_to_whoever_can_repair_the_data(day: Judged, advice: str) -> None:
@@ -151,6 +162,15 @@ def test_a_fault_of_a_whole_table_has_a_stable_name() -> None:
     today = found("data fault", DAY, "a")
     today["faults"] += [{"table": "t", "column": None, "kind": "missing"}, today["faults"][0]]
     assert what_of(today) == ["t. missing", "t.a gone"]
+
+
+def test_a_fault_is_of_all_days_in_which_it_shows_and_late_labels_are_of_none() -> None:
+    def of(day: str, kind: str, days: int) -> Any:
+        return {"date": day, "faults": [{"kind": kind, "days": days}]}
+
+    assert faulty_days([None, of("2026-01-02", "late labels", 1), {"date": "2026-01-03", "faults": []}]) == set()  # type: ignore[typeddict-item] # as far as it is read
+    assert faulty_days([of("2026-01-02", "volume", 3)]) == {"2025-12-31", "2026-01-01", "2026-01-02"}
+    assert faulty_days([{"date": "2026-01-02", "faults": [{"kind": "unit"}]}]) == {"2026-01-02"}, "by older code"  # type: ignore[typeddict-item,list-item]
 
 
 @pytest.mark.parametrize(

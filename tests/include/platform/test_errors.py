@@ -11,13 +11,19 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 import include
+from include.deploy.asked_endpoint import RefusedError
 from include.platform.environment import NoMlEnvironmentError
 from include.platform.errors import PermanentError
 from include.registry.history import HistoryConflictError
 from include.registry.model_index import IndexConflictError
 
 ROOMS = ("platform", "registry", "train", "score", "deploy", "monitor")
-WORTH_ANOTHER_TRY: set[type[Exception]] = {NoMlEnvironmentError, HistoryConflictError, IndexConflictError}
+WORTH_ANOTHER_TRY: set[type[Exception]] = {
+    NoMlEnvironmentError,
+    HistoryConflictError,
+    IndexConflictError,
+    RefusedError,  # those who ask decide what a refusal means
+}
 
 
 def errors() -> Iterator[type[Exception]]:
