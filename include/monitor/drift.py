@@ -17,12 +17,15 @@ from include.models.config.fault import Fault
 from include.models.config.faulty_values import FEWEST_ROWS
 from include.models.config.monitoring import GREAT
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers, Window
+from include.models.config.wording import counted
 from include.platform.errors import PermanentError
 from include.platform.stability import Bin, bins_of_counts, stability_index
 
 FALSE_WINDOWS = 0.01  # share of training-like windows in which chance may call any feature drifted
 LEAST_ALLOWED = 0.01  # a negligible index, however steady a feature was
 YEAR, A_YEAR = 365.25, 350  # days, and from how many between its first and last window training covers all seasons
+MOST_TOLD = 5  # features that a sentence names
+MOST_BINS = 20  # shown of a feature
 SEASON = 21  # days before and after the same day of the year
 FEWEST_OF_SEASON = 3  # windows
 MISSING_MORE = 0.1  # share of the rows without a feature's value, above 1.5 times the maximum of training's windows
@@ -50,6 +53,17 @@ class Feature:
         return max(self.bins, key=lambda one: abs(one.found - one.expected))
 
     @property
+    def filled(self) -> list[Bin]:
+        """The bins with rows, in training or now."""
+        return [one for one in self.bins if one.expected or one.found]
+
+    @property
+    def shown(self) -> list[Bin]:
+        """Of many filled bins those that moved most."""
+        moved = sorted(self.filled, key=lambda one: -abs(one.found - one.expected))[:MOST_BINS]
+        return [one for one in self.filled if one in moved]
+
+    @property
     def longest(self) -> float:
         """The largest share of a bin, in training or now."""
         return max((share for one in self.bins for share in (one.expected, one.found)), default=0.0) or 1.0
@@ -60,7 +74,7 @@ class Drift:
     """A window of scored days, compared with the training of the version that scored them.
 
     ``days``: the window's profiles by day, in order; ``moved``: the predictions that drifted, in words; ``usual``: the
-    share of each predicted class on the test split.
+    share of each predicted class on the test split, or the mean of the predicted values.
     """
 
     model: ModelConfig
@@ -93,16 +107,16 @@ class Drift:
     @property
     def window(self) -> str:
         days = f"{len(self.days)} days up to {self.day}" if len(self.days) > 1 else self.day
-        return f"{self.rows:,} rows of {days}, scored by version {self.version}"
+        return f"{counted(self.rows, 'row')} of {days}, scored by version {self.version}"
 
     @property
     def told(self) -> str:
         """What has drifted, and how far, in words."""
         named = [
             f"{one.name} ({one.psi:.2f}{' against its season' * one.in_season}, {one.allowed:.2f} is allowed)"
-            for one in self.drifted[:5]
+            for one in self.drifted[:MOST_TOLD]
         ]
-        more = [f"{len(self.drifted) - 5} more features"] if len(self.drifted) > 5 else []
+        more = [counted(len(self.drifted) - MOST_TOLD, "more feature")] if len(self.drifted) > MOST_TOLD else []
         return ", ".join([*named, *more, *self.moved])
 
     def predictions(self) -> list[tuple[str, int, dict[str, float]]]:
@@ -167,7 +181,7 @@ def measure(
         features.append(Feature(name, psi, allowed, state, bins, in_season))
     most_moved = sorted(features, key=lambda one: (one.state == "ignored", one.state == "stable", -one.psi))
     names = _classes(model, reference, classes)
-    return Drift(model, version, day, days, most_moved, _moved(names, reference, days), _usual(names, reference))
+    return Drift(model, version, day, days, most_moved, _moved(names, reference, days), _usual(model, names, reference))
 
 
 def missing_features(profile: DriftProfile, reference: Reference, day: DayProfile) -> list[Fault]:
@@ -294,7 +308,7 @@ def _moved(classes: Sequence[str], reference: Reference | None, days: Mapping[st
         least, most = min(RARE_LESS * expected, *usual), max(RARE_MORE * expected, *usual)
         outside = not least <= found[code] <= most  # and outside what weeks of the test split had
         if outside and probability(found[code], usual, design=designs[code]) < FALSE_WINDOWS / len(classes):
-            moved.append(f"'{name}' is predicted {found[code]:,} times, where {expected:,.0f} are usual")
+            moved.append(f"'{name}' is predicted {counted(found[code], 'time')}, where {expected:,.0f} are usual")
     return moved
 
 
@@ -334,8 +348,12 @@ def _sure(answers: ClassAnswers) -> list[int]:
     return [sum(rows) for rows in zip(*(answers[code][code] for code in range(len(answers))), strict=True)]
 
 
-def _usual(classes: Sequence[str], reference: Reference | None) -> dict[str, float]:
-    """The share of each predicted class on the test split."""
+def _usual(model: ModelConfig, classes: Sequence[str], reference: Reference | None) -> dict[str, float]:
+    """The share of each predicted class on the test split, or the mean of a regression, which versions evaluated by
+    older code have not kept."""
+    if model.problem == "regression":
+        mean = reference.get("answer_mean") if reference else None
+        return {} if mean is None else {"mean": mean}
     windows = [one for one in (reference["answers"] if reference else []) if one]
     if not windows or not classes:
         return {}

@@ -38,7 +38,10 @@ def links_of(
     }
     if manifest is None:
         return found
-    files = [one["key"] for one in manifest["inputs"] if one["key"].startswith(daily_partition(model.name, day))]
-    client = sagemaker_client(environment)
-    raw = {key.rpartition("/")[2]: file_page(f"s3://{environment.bucket}/{key}", client) for key in files}
+    partition, client = daily_partition(model.name, day), sagemaker_client(environment)
+    raw = {
+        key.removeprefix(partition): file_page(f"s3://{environment.bucket}/{key}", client)
+        for key in (one["key"] for one in manifest["inputs"])
+        if key.startswith(partition)
+    }
     return {"scores of the day": f"{console}/day/{day}", **found, **raw}

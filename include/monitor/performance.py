@@ -18,9 +18,11 @@ from typing import Any, Literal, NotRequired, TypedDict
 from include.models.config import DayProfile, ModelConfig
 from include.models.config.estimating import estimated, watched_metric
 from include.models.config.metrics import BINARY, OF_CLASSES, REGRESSION
-from include.models.config.performance import WindowPerformance
-from include.models.config.results import Evaluation
+from include.models.config.performance import Performance, WindowPerformance, sample_that_counts
+from include.models.config.results import Evaluation, Segment
 from include.models.config.watching import ClassAnswers, Reference, ValueAnswers
+from include.models.config.wording import counted
+from include.platform.pages import short
 
 SURE = 1.645  # standard errors by which a loss must exceed zero
 OF_95 = 1.96  # half of a 95 % interval in standard errors
@@ -156,11 +158,10 @@ def _add_realised(
     usual: list[tuple[float, float]],
 ) -> bool:
     """Adds what labels show; returns whether there are enough to decide."""
-    window, sampled = realised.window, realised.window["sampled"]
-    fewest = model.monitoring.min_rows if model.monitoring else 0
+    window, fewest = realised.window, model.monitoring.min_rows if model.monitoring else 0
     value: float | None
     interval: Interval
-    if sampled and window["labelled"] < fewest:
+    if sampled := sample_that_counts(window, fewest):
         metric, value, interval = sampled["metric"], sampled["value"], sampled["interval"]
         labelled, enough, missing = sampled["labelled"], sampled["labelled"] >= FEWEST_SAMPLED, 1.0
         found["sampled"] = True
@@ -172,8 +173,8 @@ def _add_realised(
     if value is None:
         return False
     if metric != found["metric"]:
-        found["metric"], found["evaluated"], found["estimated"], usual = metric, None, None, []
-        found["evaluated_interval"] = None
+        found["metric"], found["evaluated"], found["evaluated_interval"] = metric, None, None
+        found["estimated"], found["error"], usual = None, None, []
         _compare_with(found, evaluation)
     found["realised"], found["interval"], found["until"] = value, interval, realised.until
     found["labelled"], found["scored"] = labelled, window["rows"]
@@ -228,18 +229,29 @@ def _lost(better: str | None, evaluated: float | None, value: float) -> float:
 def in_words(found: PerformanceJson | None) -> str:
     if found is None or (found["realised"] is None and found["estimated"] is None):
         return "performance is unknown: no labels, and the version has no calibration"
-    evaluated = f", evaluated {found['evaluated']:.3f}" if found["evaluated"] is not None else ""
+    evaluated = f", evaluated {short(found['evaluated'])}" if found["evaluated"] is not None else ""
     if found["evaluated_since"] and found["evaluated_interval"]:
         low, high = found["evaluated_interval"]
-        evaluated += f" on test rows since {found['evaluated_since']} (95 % {low:.3f} to {high:.3f})"
+        evaluated += f" on test rows since {found['evaluated_since']} (95 % {short(low)} to {short(high)})"
     if found["realised"] is not None:
-        ends = f", 95 % {found['interval'][0]:.3f} to {found['interval'][1]:.3f}" if found["interval"] else ""
-        rows = f"{found['labelled']:,} of {found['scored']:,} rows have a label, up to {found['until']}"
+        ends = f", 95 % {' to '.join(map(short, found['interval']))}" if found["interval"] else ""
+        rows = f"labels of {found['labelled']:,} of {counted(found['scored'], 'row')}, up to {found['until']}"
         if faulty := found.get("faulty"):
             rows += f"; days with a data fault are among them: {', '.join(faulty)}"
-        return f"{found['metric']} is {found['realised']:.3f}{ends}{evaluated} ({rows})"
-    off = f" (such estimates were {found['error']:.3f} off)" if found["error"] is not None else ""
-    return f"{found['metric']} is estimated at {found['estimated']:.3f}{off}{evaluated}"
+        return f"{found['metric']} is {short(found['realised'])}{ends}{evaluated} ({rows})"
+    off = f" (such estimates were {short(found['error'])} off)" if found["error"] is not None else ""
+    return f"{found['metric']} is estimated at {short(found['estimated'])}{off}{evaluated}"
+
+
+def worst_first(metric: str, worth: Performance) -> dict[str, list[Segment]]:
+    """The segments of each slice by a metric; those with few rows, or without a value, last."""
+    better = METRICS[metric].better
+
+    def rank(one: Segment) -> tuple[bool, bool, float]:
+        value = one["metrics"].get(metric)
+        return value is None, not one["enough"], 0.0 if value is None else -_lost(better, 0.0, value)
+
+    return {name: sorted(segments, key=rank) for name, segments in worth["segments"].items()}
 
 
 def _together(every: list[ClassAnswers | ValueAnswers]) -> ClassAnswers | ValueAnswers:

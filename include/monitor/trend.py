@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DAYS = 60
 WIDTH, HEIGHT = 720.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 8.0, 18.0, 22.0  # margins of the drawing
+LETTER, GAP = 6.0, 3.0  # about the width of a letter, and what is between a label and its line
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,21 @@ class Trend:
     def versions(self) -> list[tuple[str, int]]:
         """Each version with the first day that it scored."""
         return [(next(same).day, version) for version, same in groupby(self.days, lambda one: one.version)]
+
+    @property
+    def labels(self) -> list[tuple[float, str, str]]:
+        """Where a version's label starts or ends, which of both, and its text. The newest stays if they collide."""
+        found, free = list[tuple[float, str, str]](), WIDTH
+        for day, version in reversed(self.versions):
+            text, line = f"version {version}", self.x(day)
+            left, right = line + GAP, line + GAP + LETTER * len(text)
+            anchor = "start" if right <= WIDTH else "end"
+            if anchor == "end":
+                left, right = line - GAP - LETTER * len(text), line - GAP
+            if right <= free:
+                found.append((left if anchor == "start" else right, anchor, text))
+                free = left
+        return found
 
     @property
     def estimates_off(self) -> tuple[int, float] | None:

@@ -18,8 +18,9 @@ from include.models.config.drift_profile import TrafficDay
 from include.models.config.fault import Fault, FaultJson
 from include.models.config.performance import Performance
 from include.models.config.watching import CapturedDay, Reference, ServedDay
+from include.models.config.wording import counted
 from include.monitor.drift import Drift, monitoring_of
-from include.monitor.performance import PerformanceJson, in_words, may_decide
+from include.monitor.performance import PerformanceJson, in_words, may_decide, worst_first
 from include.monitor.trend import Trend
 from include.platform.pages import render
 
@@ -141,7 +142,15 @@ class Judged:
             case "drift without harm":
                 return f"{self.drift.told}; {in_words(self.performance)}"
             case _:
-                return f"no feature has drifted in {self.drift.window}; {in_words(self.performance)}"
+                return f"{self._few_drifted} in {self.drift.window}; {in_words(self.performance)}"
+
+    @property
+    def _few_drifted(self) -> str:
+        """Of a day without drift."""
+        if not self.drift.drifted:
+            return "no feature has drifted"
+        drifted = f"{len(self.drift.drifted)} of {counted(len(self.drift.features), 'feature')} drifted"
+        return f"{drifted}, fewer than the {self.drift.settings.drifted_features} of monitoring.drifted_features,"
 
     @property
     def summary(self) -> str:
@@ -154,11 +163,15 @@ class Judged:
 
     @property
     def advice(self) -> str:
-        """What to do, in one or two sentences."""
+        """What to do, in a few sentences."""
+        name = self.drift.model.name
         match self.verdict:
             case "data fault":
                 if not self.faults:
-                    return "Deliver the labels; the next run of monitor_ joins them. Until then, estimates must do."
+                    return (
+                        "Deliver the labels, or correct the file if there is one that cannot be used; the next run of "
+                        f"monitor_{name} joins them. Until then, estimates must do."
+                    )
                 if self.traffic and {fault.kind for fault in self.faults} == {"unread"}:
                     return (
                         "Look at the day's files of data capture, below capture/ in the bucket: what writes them, or "
@@ -167,7 +180,8 @@ class Judged:
                 if self.traffic:
                     return "Ask the endpoint's callers: what they send has changed, or they stopped sending."
                 return (
-                    "Repair the feed and deliver the days again; monitor_ then rescores them. Do not retrain on them."
+                    f"Repair the feed and deliver the days again; monitor_{name} then rescores them. Do not retrain on "
+                    f"them. If the change is here to stay, such as a new type of machine, start train_{name} yourself."
                 )
             case "performance loss" if self.performance and self.performance.get("faulty"):
                 return (
@@ -177,7 +191,8 @@ class Judged:
             case "performance loss":
                 return "Look at the features and segments of the report; train again if the world has changed."
             case "drift without harm":
-                return "Nothing needs to be done while performance holds. Look at the features that drifted."
+                where = "the features that drifted" if self.drift.drifted else "the predictions in the report"
+                return f"Nothing needs to be done while performance holds. Look at {where}."
             case "too little to say" if self.drift.rows >= self.drift.settings.min_rows:
                 return "Look at the segments of the report. The next training is evaluated on more rows."
             case "too little to say":
@@ -355,4 +370,7 @@ def page(
         worth: performance of the newest day with labels, by segment and against baselines.
         links: addresses by what is there.
     """
-    return render("drift.html.jinja", judged=judged, drift=judged.drift, trend=trend, worth=worth, links=links or {})
+    known = judged.performance
+    segments = worst_first(known["metric"], worth) if worth and known else {}
+    shown = {"judged": judged, "drift": judged.drift, "trend": trend, "worth": worth, "segments": segments}
+    return render("drift.html.jinja", **shown, links=links or {})

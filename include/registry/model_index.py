@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from include.models.config import ModelConfig
 from include.models.config.estimating import watched_metric
 from include.models.config.judging import Verdict
-from include.models.config.performance import Performance
+from include.models.config.performance import Performance, sample_that_counts
 from include.platform.clients import error_code
 from include.platform.objects import parsed, read_json, read_versioned, write_if_unchanged
 from include.platform.request_parts import endpoint_name, group_name
@@ -229,7 +229,7 @@ def _worth(s3: S3Client, bucket: str, model: ModelConfig, day: str) -> IndexedPe
         return None
     window, metric = found["window"], watched_metric(model)
     value, interval = window["metrics"].get(metric), window["intervals"].get(metric)
-    if sampled := window["sampled"]:
+    if sampled := sample_that_counts(window, model.monitoring.min_rows if model.monitoring else 0):
         metric, value, interval = sampled["metric"], sampled["value"], sampled["interval"]
     return {
         "version": found["model_version"],

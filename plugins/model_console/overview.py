@@ -128,7 +128,7 @@ def row(model: str, index: Index | None, dags: Dags, today: date, jobs: Jobs, se
 def worth(index: Index, day: str) -> str | None:
     """Performance of the window up to a day, by its labels, as text; None until they arrive."""
     found = index.get("performance", {}).get(day)
-    return f"{found['metric']} {found['value']:.3f}" if found and found["value"] is not None else None
+    return f"{found['metric']} {found['value']:.4g}" if found and found["value"] is not None else None
 
 
 def usd_per_day(index: Index, region: str) -> float | None:

@@ -77,7 +77,7 @@ def reference(
 
     number = windows_of(config, test.lazy(), days_in_window)
     of_test = [np.flatnonzero(number == window) for window in np.unique(number[number >= 0])]
-    return {
+    kept: Reference = {
         "timed": config.data.time is not None,
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
         "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
@@ -87,6 +87,9 @@ def reference(
         "answer_design": [] if labels is None else answer_design(labels, len(truth.classes), resampled(config, test)),
         "calibration": calibrate(config, truth, predictions, labels, count, of_test),
     }
+    if labels is None:
+        kept["answer_mean"] = float(predictions.mean())
+    return kept
 
 
 def windows_of(config: ModelConfig, table: pl.LazyFrame, days: int) -> Array:

@@ -15,6 +15,7 @@ from functools import reduce
 from math import log
 from statistics import fmean, pstdev
 
+from . import wording
 from .chance import probability
 from .clock import SHIFTS, gains_of_shifts
 from .drift_profile import DayProfile
@@ -108,7 +109,7 @@ def _volume(name: str, counted: list[TableCounts], usual: list[TableCounts], lev
     fewest = min(expected * STEADY_LESS, min(days) * len(counted)) if steady else expected * LESS
     outside = rows < fewest or rows > expected * MORE
     if outside and unlikely and _still_so(counted[-1]["rows"], rows, expected, len(counted)):
-        many = f"{rows:,} rows{_in(counted)}"
+        many = f"{wording.counted(rows, 'row')}{_in(counted)}"
         yield Fault(name, None, "volume", f"{many}, where {expected:,.0f} are usual", days=len(counted))
 
 
@@ -125,7 +126,7 @@ def _history(name: str, counted: list[TableCounts], seen: int) -> Iterator[Fault
     earlier = [one["total"] for one in counted[:-1] if one["total"] > one["rows"]]
     before = max([*earlier, seen if earlier or own > last else 0], default=0)
     if own < 0.9 * before:
-        yield Fault(name, None, "history", f"{own:,} rows in all, where there were {before:,} before")
+        yield Fault(name, None, "history", f"{wording.counted(own, 'row')} in all, where there were {before:,} before")
 
 
 def _clock(
@@ -165,7 +166,7 @@ def _shifted(
         return None
     off, loses = likeliest
     off = off if loses else min(off, off - len(hours), key=abs)
-    told = f"{abs(off)} hour{'s' if abs(off) > 1 else ''} {'ahead' if off > 0 else 'behind'}"
+    told = f"{wording.counted(abs(off), 'hour')} {'ahead' if off > 0 else 'behind'}"
     return f"the hours of its {sum(hours):,} rows fit a clock that is {told}"
 
 
@@ -215,7 +216,7 @@ def _texts(
                 and probability(now, days, len(counted)) < level
             ):
                 kind: Kind = "volume" if now else "vanished"
-                found = f"{now:,} rows of '{value}'{_in(counted)}, where {expected:,.1f} are usual"
+                found = f"{wording.counted(now, 'row')} of '{value}'{_in(counted)}, where {expected:,.1f} are usual"
                 yield Fault(name, column, kind, found, days=len(counted))
 
 

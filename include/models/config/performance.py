@@ -46,6 +46,12 @@ class WindowPerformance(TypedDict):
     sampled: Sampled | None
 
 
+def sample_that_counts(window: WindowPerformance, min_rows: int) -> Sampled | None:
+    """The sample that people labelled, until so many rows have a label that these tell the performance themselves."""
+    sampled = window["sampled"]
+    return sampled if sampled and window["labelled"] < min_rows else None
+
+
 class Performance(TypedDict):
     """``performance.json`` of a day. All of it is about the one version that scored the day.
 

@@ -103,7 +103,8 @@ class Reference(TypedDict):
     day, or by block of rows where they tell no time (``timed`` is false); ``windows`` of features, ``answers`` of the
     test split by window. ``design``: by feature how many times as far rows scatter as independent ones, where rows of a
     group are alike and the split keeps them together; ``answer_design``: likewise of the rows of each predicted class,
-    which come together as a machine's hours before a failure do."""
+    which come together as a machine's hours before a failure do. ``answer_mean``: of what a regression predicts on the
+    test split."""
 
     timed: bool
     days: dict[str, dict[str, TableCounts]]
@@ -112,6 +113,7 @@ class Reference(TypedDict):
     design: NotRequired[dict[str, float]]
     answers: list[ClassAnswers] | list[ValueAnswers]
     answer_design: NotRequired[list[float]]
+    answer_mean: NotRequired[float]
     calibration: Calibration | None
 
 

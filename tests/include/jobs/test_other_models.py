@@ -114,6 +114,12 @@ def toy(request: pytest.FixtureRequest, jobs: Jobs, tmp_path: Path) -> Toy:
     return Toy(Jobs(code), tmp_path)
 
 
+def mean_of_test(home: Path) -> float:
+    target = pl.read_parquet(home / "features/test/**/*.parquet")["y"].mean()
+    assert isinstance(target, float)
+    return target
+
+
 def test_it_is_built_trained_evaluated_and_answers(toy: Toy) -> None:
     home, binary = toy.home, "binary" in (toy.home / "code/include/models/toy/model.yaml").read_text()
     common = ("--model", "toy", "--validated", home / "validated", "--features", home / "features")
@@ -132,6 +138,8 @@ def test_it_is_built_trained_evaluated_and_answers(toy: Toy) -> None:
     metric = "accuracy" if binary else "mse"
     assert found["champion"][metric] == found["metrics"][metric]
     assert (found["metrics"][metric] > 0.8) if binary else (found["metrics"][metric] < 0.01)
+    mean = json.loads((home / "evaluation/reference.json").read_text()).get("answer_mean")
+    assert mean is None if binary else mean == pytest.approx(mean_of_test(home), abs=0.01), "a day's mean is beside it"
     page = (home / "evaluation/report.html").read_text()
     assert "All 3 gates hold" in page
     golden = json.loads((home / "model/golden_requests.json").read_text())

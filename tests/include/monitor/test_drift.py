@@ -263,6 +263,9 @@ def test_only_the_first_five_features_that_drifted_are_named() -> None:
     assert drift.told.endswith("f4 (0.50, 0.25 is allowed)")
     assert drift.window == "1,000 rows of 2026-01-05, scored by version 3"
     assert Drift(watched(), 3, DAY, {}, moved, ["'1' is gone"]).told.endswith("allowed), 2 more features, '1' is gone")
+    assert Drift(watched(), 3, DAY, {}, moved[:6]).told.endswith("allowed), 1 more feature")
+    one = {"rows": 1, "features": {}, "predictions": {}}
+    assert Drift(watched(), 3, DAY, {DAY: one}, []).window == "1 row of 2026-01-05, scored by version 3"
 
 
 def of_classes(first: int, second: int) -> Any:
@@ -348,3 +351,15 @@ def test_predicted_values_move_as_a_whole() -> None:
     assert said.endswith(" is allowed)")
     assert predicted([200, 50, 50, 100], usual[:1], values) == [], "one window of training shows no usual swing"
     assert predicted([0, 0, 0, 0], usual, values) == [], "a day without rows"
+
+
+def test_what_a_regression_predicts_is_shown_beside_the_test_splits_mean() -> None:
+    values = load_model("abalone_age").model_copy(update={"monitoring": Monitoring()})
+    days = {DAY: day(predictions={"sum": 4931.0})}
+    drift = measure(values, 3, PROFILE, DAY, days, reference(answer_mean=4.5))
+    made = page(Judged(drift))
+    assert "<td>test split</td><td></td><td>4.5</td>" in made
+    assert f"<td>{DAY}</td><td>1,000</td><td>4.931</td>" in made
+    assert "Mean of the predicted values." in made
+    older = page(Judged(measure(values, 3, PROFILE, DAY, days, reference())))
+    assert "<td>test split</td>" not in older, "versions from before have no mean"

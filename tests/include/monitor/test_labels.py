@@ -184,7 +184,7 @@ def test_a_realised_loss_is_told_when_it_begins_and_when_it_is_over(watched: Wat
         ("performance loss", subject),
         ("fine", f"{subject} is over"),
     ]
-    assert "f1 is 0.700, 95 % 0.690 to 0.710, evaluated 0.900 (1,000 of 1,000 rows have a label" in watched.told[0][1]
+    assert "f1 is 0.7, 95 % 0.69 to 0.71, evaluated 0.9 (labels of 1,000 of 1,000 rows" in watched.told[0][1]
     values = {one["MetricName"]: one["Value"] for one in watched.metrics[1]["MetricData"]}
     assert (values["RealisedPerformance"], values["LabelledShare"]) == (0.7, 1.0)
 

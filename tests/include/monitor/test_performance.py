@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from include.models.config import load_model
-from include.monitor.performance import FEWEST_SAMPLED, FEWEST_UNITS, Realised, in_words, performance_of
+from include.models.config import Monitoring, load_model
+from include.monitor.performance import (
+    FEWEST_SAMPLED,
+    FEWEST_UNITS,
+    Realised,
+    in_words,
+    performance_of,
+    worst_first,
+)
+from include.platform.pages import short
 
 MODEL = load_model("electricity")
 MARKET_DAY: Any = {"rows": 336, "features": {}, "predictions": {}, "answers": []}
@@ -49,7 +57,7 @@ def test_a_loss_is_more_than_may_be_and_more_than_chance(
     said = found(Realised("2026-01-05", {**window(value, around), "rows": scored}))
     assert said["loss"] == loss
     assert (said["metric"], said["evaluated"], said["realised"]) == ("accuracy", 0.87, value)
-    assert f"accuracy is {value:.3f}, 95 %" in in_words(said)
+    assert f"accuracy is {value:.4g}, 95 %" in in_words(said)
 
 
 def test_a_metric_that_another_problem_has_not_is_still_measured() -> None:
@@ -65,7 +73,7 @@ def test_a_metric_that_another_problem_has_not_is_still_measured() -> None:
 def test_few_labels_are_shown_and_decide_nothing() -> None:
     said = found(Realised("2026-01-05", window(0.5, labelled=40)))
     assert (said["realised"], said["labelled"], said["scored"], said["loss"]) == (0.5, 40, 336, None)
-    assert "40 of 336 rows have a label" in in_words(said)
+    assert "(labels of 40 of 336 rows, up to" in in_words(said)
     assert found(Realised("2026-01-05", window(0.5, evidence=2)))["loss"] is None, "two days are the metric"
     assert MODEL.monitoring is not None
     enough = MODEL.monitoring.min_rows
@@ -155,7 +163,7 @@ def test_a_version_trained_for_a_change_is_compared_with_its_evaluation_since_th
     said: Any = performance_of(MODEL, None, {}, Realised("2026-01-05", window(now)), evaluation)
     assert (said["loss"], said["unclear"], said["evaluated_since"]) == (loss, unclear, "2026-01-01")
     if said["evaluated_interval"]:
-        assert "evaluated 0.800 on test rows since 2026-01-01 (95 % " in in_words(said)
+        assert "evaluated 0.8 on test rows since 2026-01-01 (95 % " in in_words(said)
 
 
 def test_classes_may_not_be_as_bad_as_the_worst_window_of_the_test_split() -> None:
@@ -215,8 +223,8 @@ def test_an_estimated_loss_counts_where_estimates_were_right(
 ) -> None:
     said = of_values(None, windows, squares)
     assert (said["estimated"], said["loss"]) == (squares, loss)
-    off = f" (such estimates were {said['error']:.3f} off)" if windows else ""
-    assert in_words(said) == f"mse is estimated at {squares:.3f}{off}, evaluated 4.000"
+    off = f" (such estimates were {short(said['error'])} off)" if windows else ""
+    assert in_words(said) == f"mse is estimated at {squares:.4g}{off}, evaluated 4"
 
 
 def test_labels_without_the_metric_leave_it_to_the_estimate() -> None:
@@ -251,7 +259,7 @@ def test_without_an_evaluation_labels_are_shown_alone() -> None:
     assert said is not None
     assert (said["evaluated"], said["realised"], said["loss"]) == (None, 0.5, None)
     bare = performance_of(MODEL, None, {}, Realised("2026-01-05", {**window(0.5), "intervals": {}}), None)
-    assert in_words(bare) == "accuracy is 0.500 (336 of 336 rows have a label, up to 2026-01-05)"
+    assert in_words(bare) == "accuracy is 0.5 (labels of 336 of 336 rows, up to 2026-01-05)"
 
 
 def test_days_without_counted_answers_have_no_estimate() -> None:
@@ -259,3 +267,33 @@ def test_days_without_counted_answers_have_no_estimate() -> None:
     said = performance_of(VALUES, {"calibration": known}, {"2026-01-05": MARKET_DAY}, None, None)  # type: ignore[arg-type]
     assert said is not None
     assert (said["estimated"], said["loss"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(4.788e9, "mse is estimated at 4.788e9, evaluated 4"), (3.2e-7, "mse is estimated at 3.2e-7, evaluated 4")],
+)
+def test_a_value_is_told_in_digits_that_count_whatever_its_unit(value: float, told: str) -> None:
+    assert in_words(of_values(None, [], value)) == told
+
+
+def test_the_metric_of_a_sample_has_no_error_of_the_other_metrics_estimates() -> None:
+    values = VALUES.model_copy(update={"monitoring": Monitoring()})
+    known = {"metric": "mse", "errors": [1.0], "squares": [4.0], "metrics": {"mse": 4.0}, "windows": [(4.0, 4.5)]}
+    sample = {"metric": "mae", "value": 1.5, "interval": [1.4, 1.6], "asked": 60, "labelled": 60}
+    labelled = {**window(0, labelled=60, sampled=sample), "metrics": {}, "intervals": {}}
+    measured: Any = {"metrics": {"mse": 4.0, "mae": 1.4}, "intervals": {}, "champion": None}
+    day = {"2026-01-05": {**MARKET_DAY, "answers": [336]}}
+    said: Any = performance_of(values, {"calibration": known}, day, Realised("2026-01-05", labelled), measured)  # type: ignore[arg-type]
+    assert (said["metric"], said["realised"], said["evaluated"]) == ("mae", 1.5, 1.4)
+    assert (said["estimated"], said["error"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "order"), [("accuracy", ["b", "a", "few", "none"]), ("mse", ["a", "b", "few", "none"])]
+)
+def test_the_worst_segments_come_first_and_those_that_say_little_last(metric: str, order: list[str]) -> None:
+    values = (("a", 0.9, True), ("none", None, True), ("few", 0.1, False), ("b", 0.7, True))
+    segments = [{"segment": name, "enough": enough, "metrics": {metric: value}} for name, value, enough in values]
+    worth: Any = {"segments": {"machine": segments}}
+    assert [one["segment"] for one in worst_first(metric, worth)["machine"]] == order

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from include.models.config import load_model
 from include.monitor.drift import Drift
-from include.monitor.trend import DAYS, Day, trend_of
+from include.monitor.trend import DAYS, LETTER, WIDTH, Day, trend_of
 from include.monitor.verdict import Judged, page
 from include.platform.pages import short
 
@@ -111,9 +111,44 @@ def test_a_page_draws_them_without_a_script() -> None:
     classes = [each.get("class") for each in drawing.iter()]
     assert (classes.count("estimated"), classes.count("realised"), classes.count("version")) == (2, 3, 2)
     count, off = trend.estimates_off or (0, 0.0)
-    told = f"0.01 off on the test split, and {short(off)} on the {count} days here that have labels"
+    told = f"0.01 off on the test split, and {short(off)} on the {count} days here with labels"
     for words in ("300 of 336", "same_as_last (baseline)", "weekday Monday", "realised up to", told):
         assert words in made
     assert "too far off" not in made
     worse = performance | {"error": 0.02}
     assert "too far off to be trusted" in page(Judged(Drift(model, 2, LAST, {}, []), performance=worse), trend, worth)
+
+
+def labels(first: dict[int, int]) -> list[str]:
+    """The labels of versions by how many days ago they began, and where they lie."""
+    index: Any = {
+        "drift": {
+            back(ago): {
+                "version": max(v for v, since in first.items() if ago <= since),
+                "metric": "accuracy",
+                "estimated": 0.9,
+            }
+            for ago in range(DAYS)
+        }
+    }
+    trend = trend_of(index, LAST, "accuracy", None)
+    assert trend is not None
+    ends: list[float] = []
+    for x, anchor, text in trend.labels:
+        left = x if anchor == "start" else x - LETTER * len(text)
+        right = left + LETTER * len(text)
+        assert 0 <= left < right <= WIDTH, text
+        assert not ends or right <= ends[-1], "they do not overlap"
+        ends.append(left)
+    return [text for _, _, text in trend.labels]
+
+
+def test_the_newest_versions_label_is_whole_on_its_first_day() -> None:
+    assert labels({1: 59, 2: 0}) == ["version 2", "version 1"]
+
+
+def test_labels_that_would_collide_are_left_out_but_not_the_newest() -> None:
+    assert labels({99: 59, 100: 3, 101: 1}) == ["version 101", "version 99"]
+    every = labels({number: 60 - number for number in range(1, 61)})
+    assert every[0] == "version 60"
+    assert len(every) > 5

@@ -115,16 +115,16 @@ UNKNOWN = "performance is unknown: no labels, and the version has no calibration
         ),
         (
             explained("torque", performance=LOSS),
-            f"pumps: performance loss on {DAY}: accuracy is estimated at 0.700, evaluated 0.900; drifted: torque",
+            f"pumps: performance loss on {DAY}: accuracy is estimated at 0.7, evaluated 0.9; drifted: torque",
         ),
         (
             explained(performance=UNCLEAR),
-            f"pumps: too little to say on {DAY}: accuracy is estimated at 0.700, evaluated 0.900 on test rows since "
-            f"{DAY} (95 % 0.400 to 1.000): the evaluation is too uncertain to call that a loss",
+            f"pumps: too little to say on {DAY}: accuracy is estimated at 0.7, evaluated 0.9 on test rows since "
+            f"{DAY} (95 % 0.4 to 1): the evaluation is too uncertain to call that a loss",
         ),
         (
             explained(performance=LOSS),
-            f"pumps: performance loss on {DAY}: accuracy is estimated at 0.700, evaluated 0.900",
+            f"pumps: performance loss on {DAY}: accuracy is estimated at 0.7, evaluated 0.9",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_summary_says_what_the_verdict_rests_on(day: Judged, summary: str) -> 
     [
         (explained(faults=["a"]), "Repair the feed"),
         (explained(faults=["a"], late="b"), "Repair the feed"),
-        (explained(late="b"), "Deliver the labels"),
+        (explained(late="b"), "Deliver the labels, or correct the file if there is one that cannot be used"),
         (explained(faults=[SimpleNamespace(kind="refused")], traffic=SAID), "Ask the endpoint's callers"),
         (explained(faults=[SimpleNamespace(kind="unread")], traffic=SAID), "Look at the day's files"),
         (explained(performance=LOSS), "Look at the features"),
@@ -149,6 +149,29 @@ def test_a_summary_says_what_the_verdict_rests_on(day: Judged, summary: str) -> 
 )
 def test_advice_goes_to_whoever_can_repair_the_data(day: Judged, advice: str) -> None:
     assert day.advice.startswith(advice)
+
+
+def test_advice_names_the_dags_and_a_way_out_if_the_change_is_real() -> None:
+    assert "the next run of monitor_pumps joins them" in explained(late="b").advice
+    faulty = explained(faults=["a"]).advice
+    assert "monitor_pumps then rescores them" in faulty
+    assert "If the change is here to stay, such as a new type of machine, start train_pumps yourself." in faulty
+
+
+def test_where_only_predictions_moved_no_feature_is_to_be_looked_at() -> None:
+    moved = explained("'1' is predicted 3 times, where 9 are usual")
+    assert moved.advice.endswith("Look at the predictions in the report.")
+    moved.drift.drifted.append(SimpleNamespace(name="torque"))  # type: ignore[arg-type]
+    assert moved.advice.endswith("Look at the features that drifted.")
+
+
+def test_a_day_is_fine_with_fewer_drifted_features_than_count_and_says_so() -> None:
+    day = explained()
+    day.drift.drifted.append(SimpleNamespace(name="torque"))  # type: ignore[arg-type]
+    day.drift.features.extend([SimpleNamespace(name=name) for name in "ab"])  # type: ignore[attr-defined]
+    day.drift.settings.drifted_features = 3  # type: ignore[misc]
+    told = "1 of 2 features drifted, fewer than the 3 of monitoring.drifted_features, in 100 rows"
+    assert (day.verdict, day.rests_on) == ("fine", f"{told}; {UNKNOWN}")
 
 
 def test_a_verdict_is_kept_with_its_first_day_and_without_the_profile_of_an_endpoints_day() -> None:

@@ -6,10 +6,19 @@ from typing import Any
 
 import pytest
 
-from include.models.config import load_model
+from include.models.config import Monitoring, load_model
+from include.monitor.performance import Realised
+from include.monitor.performance import performance_of as of_window
 from include.platform.request_parts import endpoint_name, group_name
-from include.platform.storage import drift_of, model_index, production_history, scores_manifest, split_uri
-from include.registry.model_index import DAYS, index_drift, index_scores, index_versions
+from include.platform.storage import (
+    drift_of,
+    model_index,
+    performance_of,
+    production_history,
+    scores_manifest,
+    split_uri,
+)
+from include.registry.model_index import DAYS, index_drift, index_performance, index_scores, index_versions
 from tests.include.local_aws import registered_versions
 from tests.include.local_sagemaker.local_server import LocalSageMaker
 
@@ -147,3 +156,27 @@ def test_storage_that_fails_is_not_hidden(s3: Any) -> None:
     s3.fail_at = KEY
     with pytest.raises(Exception, match="InternalError"):
         index_scores(s3, BUCKET, MODEL, ["2026-01-05"])
+
+
+@pytest.mark.parametrize(("min_rows", "metric", "value"), [(500, "f1", 0.9), (800, "accuracy", 0.93)])
+def test_the_metric_of_labelled_days_is_that_of_their_verdict(
+    s3: Any, min_rows: int, metric: str, value: float
+) -> None:
+    model = MODEL.model_copy(update={"monitoring": Monitoring(min_rows=min_rows)})
+    sampled = {"metric": "accuracy", "value": 0.93, "interval": [0.9, 0.96], "asked": 700, "labelled": 700}
+    window: Any = {
+        "labelled": 700,
+        "rows": 7000,
+        "evidence": 50,
+        "metrics": {"f1": 0.9},
+        "intervals": {"f1": [0.85, 0.95]},
+        "sampled": sampled,
+    }
+    found = {"model_version": 3, "rows": 1000, "labelled": 100, "window": window}
+    s3.objects[split_uri(performance_of(BUCKET, model.name, "2026-01-05"))[1]] = json.dumps(found).encode()
+    indexed = index_performance(s3, BUCKET, model, ["2026-01-05"])["performance"]["2026-01-05"]
+    assert (indexed["metric"], indexed["value"]) == (metric, value)
+    evaluation: Any = {"metrics": {"f1": 0.91, "accuracy": 0.94}, "intervals": {}}
+    judged = of_window(model, None, {}, Realised("2026-01-05", window), evaluation)
+    assert judged
+    assert (judged["metric"], judged["realised"]) == (metric, value), "so that the report draws it"

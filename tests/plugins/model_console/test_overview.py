@@ -72,7 +72,7 @@ def test_a_model_that_is_well() -> None:
         "ada",
     )
     assert (made.last_day, made.days_late, made.waiting, made.failed) == ("2026-11-28", 0, 0, 0)
-    assert (made.worth, made.worth_until) == ("accuracy 0.912", "2026-11-27")
+    assert (made.worth, made.worth_until) == ("accuracy 0.9123", "2026-11-27")
     assert list(made.realised[-2:]) == [0.9123, None]
     assert len(made.realised) == len(made.estimated) == 30
     assert (made.rows, made.usd) == (100, 0.115)
