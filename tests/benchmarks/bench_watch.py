@@ -137,7 +137,7 @@ class Trained:
     @cached_property
     def reference(self) -> Reference:
         """``reference.json``, as evaluate_model writes it."""
-        test, tables = self.parts["test"], raw_tables(self.config.name)
+        test, tables = self.parts["test"], raw_tables(self.config.name, lines=True)
         if isinstance(self.config.split, TimeSplit):
             until = test[self.time].max()
             tables = {

@@ -2,7 +2,7 @@
 
 Raw tables are counted day by day up to the test split (to the end, where that was learned from too), features over
 windows of the training split's days, answers over windows of the test split. If rows have no time, blocks of
-consecutive rows replace days and windows, as consecutive rows are alike there too.
+consecutive rows, in the order of the file, replace days and windows, as consecutive rows are alike there too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from include.jobs.features.feature_table import blocks, rows_of
 from include.jobs.watching.answer_bins import count_probabilities, count_values
 from include.jobs.watching.calibration import calibrate
 from include.jobs.watching.table_counts import count_days, no_rows, time_of
-from include.models.config import DriftProfile, ModelConfig, RandomSplit, TimeSplit
+from include.models.config import LINE, DriftProfile, ModelConfig, RandomSplit, TimeSplit
 from include.models.config.watching import (
     Days,
     Reference,
@@ -51,6 +51,7 @@ def reference(
     """The reference of an evaluated version.
 
     Args:
+        tables: if rows have no time, with their lines in the file, or in its order.
         train: read block by block.
         predictions: of the test split, whose target is ``truth``.
         labels: class indices that were decided for (rows,), the likeliest unless given.
@@ -63,7 +64,7 @@ def reference(
         began = test[time].min()
         if train.select(pl.col(time).max()).collect().item() < began:
             before = began.date()  # type: ignore[union-attr] # a datetime column
-    days = _days(config, tables, before)
+    days = days_of(config, tables, before)
     days_in_window = config.monitoring.window_days if config.monitoring else 7
 
     if truth.classes and labels is None:
@@ -165,12 +166,12 @@ def _scatter(counts: Array) -> float:
     return max(1.0, float(((counts - rows * expected) ** 2 / (rows * expected)).sum() / freedom))
 
 
-def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
+def days_of(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
     """By day, or by block: the scored tables' rows. The first and the last day of the data may be cut off."""
     names = config.scoring.tables if config.scoring else [*config.data.tables]
     counted: dict[str, dict[str, TableCounts]] = {}
     for name in names:
-        table, frame = config.data.tables[name], tables[name]
+        table, frame = config.data.tables[name], _in_file_order(tables[name])
         time = time_of(config, table)
         if time is not None:
             frame = frame.filter(pl.col(time).dt.date() < before) if before else frame
@@ -193,6 +194,11 @@ def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str,
         }
         for day in days
     }
+
+
+def _in_file_order(table: pl.DataFrame) -> pl.DataFrame:
+    """A key may sort rows at random, as a digest does: their blocks would differ less than days do."""
+    return table.sort(LINE).drop(LINE) if LINE in table.columns else table
 
 
 def _plain(counts: TableCounts) -> TableCounts:

@@ -15,9 +15,9 @@ from include.jobs.features import feature_table
 from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, read_split, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
-from include.jobs.watching.reference import BLOCKS, answer_design, count_windows, design, windows_of
+from include.jobs.watching.reference import BLOCKS, answer_design, count_windows, days_of, design, windows_of
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
-from include.models.config import RandomSplit, load_model
+from include.models.config import LINE, RandomSplit, load_model
 from include.models.config.estimating import estimated
 from include.models.predictive_maintenance.simulate import simulate
 
@@ -89,6 +89,25 @@ def test_windows_are_weeks_or_blocks_of_rows() -> None:
     assert weeks[times.argmin()] == -1
     blocks = windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}).lazy(), 7)
     assert np.unique(blocks, return_counts=True)[1].tolist() == [1000 // BLOCKS] * BLOCKS
+
+
+def test_blocks_of_rows_without_a_time_are_in_the_order_of_the_file() -> None:
+    config = load_model("abalone_age")
+    lengths = [number / 100 for number in range(100)]  # as they came, from small to large
+    sizes = dict.fromkeys(
+        ("diameter", "height", "whole_weight", "shucked_weight", "viscera_weight", "shell_weight"), 1.0
+    )
+    frame = pl.DataFrame({LINE: range(100), "length": lengths}).with_columns(
+        sex=pl.lit("M"),
+        specimen=pl.col(LINE).hash().cast(pl.String),
+        rings=pl.lit(9),
+        **{k: pl.lit(v) for k, v in sizes.items()},
+    )
+    days = days_of(config, {"abalone": frame.sort("specimen")}, None)
+    ends = [tuple(one["abalone"]["numbers"]["length"][3:5]) for one in days.values()]
+    assert ends == [(lengths[start], lengths[start + 4]) for start in range(0, 100, 5)]
+    without = days_of(config, {"abalone": frame.drop(LINE)}, None)
+    assert without == days, "a row's line does not count as one of its values"
 
 
 def test_rows_of_a_group_that_are_alike_scatter_further() -> None:
