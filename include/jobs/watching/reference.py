@@ -20,6 +20,7 @@ from include.jobs.watching.answer_bins import count_probabilities, count_values
 from include.jobs.watching.calibration import calibrate
 from include.jobs.watching.table_counts import count_days, no_rows, time_of
 from include.models.config import LINE, DriftProfile, ModelConfig, RandomSplit, TimeSplit
+from include.models.config.faulty_values import FEWEST_STILL
 from include.models.config.watching import (
     Days,
     Reference,
@@ -34,6 +35,7 @@ from include.models.interface import Array, Examples, Tables
 BLOCKS = 20  # of rows without a time
 FEWEST_WINDOWS = 8  # windows are shorter if the split is too short for this many
 MOST_DAYS = 366
+FEWEST_SEGMENTS = 20  # days of segments with enough rows, to leave out those with few
 POOLS = 50  # of groups, to measure how similar the rows of each are
 
 
@@ -222,6 +224,8 @@ def _segments(days: Days, name: str) -> SegmentReference | None:
 
 def _column(days: list[TableCounts], column: str) -> SegmentColumn:
     every = [(one["rows"], one["numbers"][column]) for day in days for one in day["segments"].values()]
+    enough = [one for one in every if one[0] >= FEWEST_STILL]  # others are not judged, and scatter far
+    every = enough if len(enough) >= FEWEST_SEGMENTS else every
     known = [sums for _, sums in every if sums[0] >= 2]
     means = np.array([sums[1] / sums[0] for sums in known] or [0.0])
     deviations = np.array([deviation_of(sums) for sums in known] or [0.0])
