@@ -132,8 +132,9 @@ def _texts(config: ModelConfig, table: Table) -> list[str]:
 
 
 def _watched(config: ModelConfig, table: Table) -> list[str]:
-    """Measurements: neither times, nor keys, nor what the model predicts."""
-    others = {config.data.label, *config.data.key, *config.features.exclude}
+    """Measurements, and keys that are texts of the file, such as a machine's name; neither times nor the label."""
+    keys = {name for name in config.data.key if name not in table.columns or table.kinds[name].is_quantity}
+    others = {config.data.label, *keys, *config.features.exclude}
     return [name for name, kind in table.kinds.items() if name not in others and not kind.is_time]
 
 

@@ -27,6 +27,10 @@ def deviation_of(sums: Sums) -> float:
     return sqrt(max(0.0, sums[2] / sums[0] - (sums[1] / sums[0]) ** 2))
 
 
+# rows by value, of a text column
+Texts = dict[str, int]
+
+
 class SegmentCounts(TypedDict):
     """The rows of one key, such as a machine; ``numbers`` by column."""
 
@@ -48,7 +52,7 @@ class TableCounts(TypedDict):
     hours: list[int]
     missing: dict[str, int]
     numbers: dict[str, Sums]
-    values: dict[str, dict[str, int]]
+    values: dict[str, Texts]
     segment: NotRequired[str | None]
     segments: NotRequired[dict[str, SegmentCounts]]
 
