@@ -83,7 +83,7 @@ def reference(
     return {
         "timed": config.data.time is not None,
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
-        "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
+        "segments": {name: found for name in config.data.tables if (found := segments_of(days, name))},
         "windows": _windows(config, train, windows_of(config, train, days_in_window), profile),
         "design": design(config, train, profile),
         "answers": [count(rows) for rows in of_test],
@@ -207,7 +207,7 @@ def _plain(counts: TableCounts) -> TableCounts:
     return {**counts, "segment": None, "segments": {}}
 
 
-def _segments(days: Days, name: str) -> SegmentReference | None:
+def segments_of(days: Days, name: str) -> SegmentReference | None:
     """The days of single segments."""
     found = [one for day in days.values() if (one := day.get(name)) is not None and one["rows"] and one.get("segments")]
     if not found:

@@ -15,7 +15,15 @@ from include.jobs.features import feature_table
 from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, read_split, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
-from include.jobs.watching.reference import BLOCKS, answer_design, count_windows, days_of, design, windows_of
+from include.jobs.watching.reference import (
+    BLOCKS,
+    answer_design,
+    count_windows,
+    days_of,
+    design,
+    segments_of,
+    windows_of,
+)
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
 from include.models.config import LINE, RandomSplit, load_model
 from include.models.config.estimating import estimated
@@ -60,6 +68,24 @@ def test_the_digest_knows_rows_in_any_order_and_at_any_time() -> None:
     assert again["telemetry"]["digest"] == count_day(CONFIG, TABLES, DAY)["telemetry"]["digest"]
     other = TABLES["telemetry"].with_columns(pl.col("volt") + 1)
     assert count_day(CONFIG, {"telemetry": other}, DAY)["telemetry"]["digest"] != again["telemetry"]["digest"]
+
+
+def test_names_in_the_key_are_counted_and_days_with_few_rows_do_not_widen_what_is_usual() -> None:
+    config = load_model("machine_downtime")
+    start, numbers = datetime.fromisoformat("2026-01-01"), config.data.tables["readings"].kinds
+    names = [name for name, kind in numbers.items() if kind.is_quantity]
+    rows = [(day, f"m{machine}", 10.0 + row) for day in range(25) for machine in (1, 2) for row in range(8)]
+    rows += [(day, "m1", 1000.0) for day in range(25, 30)]
+    frame = pl.DataFrame(rows, schema=["day", "machine_id", "value"], orient="row").with_columns(
+        assembly_line=pl.lit("L1"), downtime=pl.lit(""), date=pl.lit(start) + pl.duration(days=pl.col("day"))
+    )
+    frame = frame.with_columns(pl.col("value").alias(name) for name in names).drop("day", "value")
+    days = days_of(config, {"readings": frame}, None)
+    counted = days["2026-01-02"]["readings"]
+    assert counted["values"] == {"machine_id": {"m1": 8, "m2": 8}, "assembly_line": {"L1": 16}}
+    found = segments_of(days, "readings")
+    assert found
+    assert found["numbers"]["torque_nm"]["mean"] == (13.5, 13.5, 13.5)
 
 
 def test_answers_are_counted_and_estimated() -> None:
