@@ -90,6 +90,9 @@ def broken_market() -> dict[str, tuple[str, Break]]:
     def again(_: dict[str, pl.DataFrame], before: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         return {"market": before["market"].with_columns(pl.col("half_hour") + timedelta(days=1))}
 
+    def later(rows: pl.DataFrame) -> pl.DataFrame:  # its times are made of the rows' positions
+        return pl.concat([rows[2:], rows[:2]]).with_columns(rows["half_hour"])
+
     price, demand = pl.col("nswprice"), pl.col("nswdemand")
     return {
         "a dead feed": market(pl.DataFrame.clear),
@@ -104,6 +107,8 @@ def broken_market() -> dict[str, tuple[str, Break]]:
         "price -999 in a row of ten": market(lambda rows: coded(rows, "nswprice", -999, 10)),
         "no price in a row of ten": market(lambda rows: coded(rows, "nswprice", None, 10)),
         "a clock shifted by an hour": market(lambda rows: rows.with_columns(pl.col("half_hour") + timedelta(hours=1))),
+        "a file that begins an hour late": market(later),
+        "a file in reverse": market(lambda rows: rows.reverse().with_columns(rows["half_hour"])),
         "half a file": market(lambda rows: rows.head(len(rows) // 2)),
         "a day delivered twice": ("market", again),
     }

@@ -30,6 +30,7 @@ STEADY_LESS = 0.98
 FEWEST_OF_WEEK = 10  # rows expected in a window, for an empty one to say something
 FEWEST_OF_TEXT = 20  # likewise of a text's rows, for none to say something
 OFTEN_NEW = 0.1  # share of training's newer days that had new texts, above which a column is no category
+FEWEST_WHOLE, ALWAYS = 20, 0.99  # training's days with as many rows, and the share of them that is always
 UNUSED_HOUR = 0.005  # share of training's rows
 
 
@@ -85,6 +86,8 @@ def _of_columns(
 ) -> Iterator[Fault]:
     alone, days, told = len(counted) == 1, len(counted), set[str | None]()
     yield from codes(name, counted, window, usual)
+    if alone:
+        yield from _ends_of_day(name, window, usual)
     if alone or counted[-1]["rows"] < FEWEST_ROWS:  # otherwise the day alone was judged already
         for fault in [*missing_values(name, counted, window, usual), *levels(name, window, usual, days)]:
             told.add(fault.column)
@@ -158,6 +161,18 @@ def _clock(
     if empty and full and (max(empty) < min(full) or min(empty) > max(full)):
         found = f"no row from {min(empty):02}:00 to {max(empty):02}:59, at one end of the day: the clock may be shifted"
         yield Fault(name, None, "clock", f"{found}, or the file is cut off", days=len(counted))
+
+
+def _ends_of_day(name: str, day: TableCounts, usual: list[TableCounts]) -> Iterator[Fault]:
+    """Columns that tell the time of day, as their values at its ends are always the same: where rows' times are made of
+    their positions, only these show that a file begins too late, or runs backwards."""
+    whole = [one.get("ends", {}) for one in usual if one["rows"] == day["rows"]]
+    for column, pair in day.get("ends", {}).items():
+        known = whole[-1].get(column) if len(whole) >= FEWEST_WHOLE else None
+        if known and known != pair and sum(one.get(column) == known for one in whole) >= ALWAYS * len(whole):
+            found = "begins with {:g} and ends with {:g}, where all days begin with {:g} and end with {:g}"
+            told = f"{found.format(*pair, *known)}: the file may begin too late, or have other columns"
+            yield Fault(name, column, "clock", told)
 
 
 def _shifted(

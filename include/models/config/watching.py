@@ -43,7 +43,8 @@ class TableCounts(TypedDict):
 
     ``total``: including earlier rows, for a table that contains its whole history or has no time. ``hours``: rows by
     hour of the day. ``digest``: of the rows without their times, in any order. ``missing``: by column. ``values``: the
-    most frequent texts. ``segments``: by the value of ``segment``, a column of the key.
+    most frequent texts. ``segments``: by the value of ``segment``, a column of the key. ``ends``: of columns of numbers
+    the values of the day's first and last moment, if all rows of each have the same one, and the two differ.
     """
 
     rows: int
@@ -55,6 +56,7 @@ class TableCounts(TypedDict):
     values: dict[str, Texts]
     segment: NotRequired[str | None]
     segments: NotRequired[dict[str, SegmentCounts]]
+    ends: NotRequired[dict[str, list[float]]]
 
 
 class SegmentColumn(TypedDict):

@@ -88,6 +88,17 @@ def test_names_in_the_key_are_counted_and_days_with_few_rows_do_not_widen_what_i
     assert found["numbers"]["torque_nm"]["mean"] == (13.5, 13.5, 13.5)
 
 
+def test_the_ends_of_a_day_are_counted_of_columns_whose_rows_agree() -> None:
+    start, times = datetime.fromisoformat("2026-01-01"), []
+    times = [start + timedelta(hours=6 * number) for number in range(8) for _ in range(2)]
+    frame = pl.DataFrame({"datetime": times, "machineID": [1, 2] * 8}).with_columns(
+        volt=pl.col("datetime").dt.hour().cast(pl.Float64), rotate=pl.col("machineID").cast(pl.Float64), pressure=1.0
+    )
+    rows = frame.with_columns(vibration=pl.lit(None, pl.Float64))
+    counted = count_days(CONFIG, CONFIG.data.tables["telemetry"], rows, rows["datetime"].dt.date())
+    assert [one["ends"] for one in counted.values()] == [{"volt": [0.0, 18.0]}] * 2
+
+
 def test_answers_are_counted_and_estimated() -> None:
     probabilities = pl.DataFrame({"a": [0.9, 0.8, 0.2, 0.6], "b": [0.1, 0.2, 0.8, 0.4]}).to_numpy()
     counted = count_probabilities(probabilities, probabilities.argmax(axis=1))

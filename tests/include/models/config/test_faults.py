@@ -251,6 +251,18 @@ def test_a_column_that_began_to_vary_during_training_is_a_fault_once_it_is_stuck
         assert ("still" in {one.kind for one in found}) == told
 
 
+@pytest.mark.parametrize(("pair", "told"), [([0.0, 23.0], False), ([1.0, 0.0], True), ([23.0, 0.0], True)])
+def test_a_column_that_tells_the_time_of_day_shows_a_shifted_file(pair: list[float], told: bool) -> None:
+    known, days = reference(), profiles()
+    for one in [*known["days"].values(), *(day["tables"] for day in days.values())]:
+        one["readings"]["ends"] = {"volt": [0.0, 23.0]}
+    days[DAY]["tables"]["readings"]["ends"] = {"volt": pair}
+    assert (("volt", "clock") in {(one.column, one.kind) for one in faults_of(known, DAY, days)}) == told
+    days[DAY]["tables"]["readings"]["rows"] -= 1
+    assert "clock" not in {one.kind for one in faults_of(known, DAY, days)}, "rows are missing"
+    assert faults_of(REFERENCE, DAY, profiles()) == [], "counted before"
+
+
 def test_a_price_in_another_unit_is_a_fault_though_its_days_differ_by_factors() -> None:
     known, days = of_prices(reference(), profiles(), 0.01)
     known["segments"] = {}
