@@ -26,7 +26,7 @@ from include.jobs.daily.day_features import build_day, read_version
 from include.jobs.features.feature_table import WHOLE, class_counts
 from include.jobs.features.splitting import split
 from include.jobs.serving.archive import unpack
-from include.models.config import Json, ModelConfig, TimeSplit, load_model
+from include.models.config import LINE, Json, ModelConfig, TimeSplit, load_model
 from include.models.config.files import FEATURE_TABLE, FEATURES_MANIFEST
 from include.models.errors import JobError
 from include.models.loader import feature_builder
@@ -37,7 +37,7 @@ NEEDS_EVERY_CLASS = ("train", "test")
 
 
 def read_tables(config: ModelConfig, folder: Path) -> dict[str, pl.DataFrame]:
-    """The validated tables by name.
+    """The validated tables by name; where rows have no time, with their lines in the file.
 
     Raises:
         JobError: a table's file is missing or cannot be read.
@@ -53,6 +53,10 @@ def read_tables(config: ModelConfig, folder: Path) -> dict[str, pl.DataFrame]:
                 f"table {name}: {path} cannot be read ({error}). It is written by prepare_data: look at that job."
             ) from error
     return tables
+
+
+def without_lines(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    return {name: table.drop(LINE, strict=False) for name, table in tables.items()}
 
 
 def needs_whole(config: ModelConfig) -> bool:
@@ -171,7 +175,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = build_day(config, arguments.validated, version, arguments.features, arguments.day)
         print(f"{arguments.day}: {rows} rows")
         return
-    run(config, read_tables(config, arguments.validated), arguments.features)
+    run(config, without_lines(read_tables(config, arguments.validated)), arguments.features)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from typing import cast
 
 import polars as pl
 
-from include.jobs.build_features import read_tables
+from include.jobs.build_features import read_tables, without_lines
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.evaluation.changes import changes, gates_in
 from include.jobs.evaluation.comparing import InProduction, beside, gains
@@ -252,7 +252,8 @@ def main(argv: list[str] | None = None) -> None:
     config = load_model(arguments.model)
     tracking.prepare(config.name)
     test = read_split(arguments.features / "test")
-    tables = read_tables(config, arguments.validated)
+    with_lines = read_tables(config, arguments.validated)
+    tables = without_lines(with_lines)
     given = [folder for name in in_production if (folder := getattr(arguments, name))]
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = unpack(arguments.artifact, Path(scratch) / "candidate")
@@ -290,7 +291,7 @@ def main(argv: list[str] | None = None) -> None:
             from_artifact = _from_artifact(registered.folder)
             profile = json.loads(from_artifact[DRIFT_PROFILE])
     watched = reference(
-        config, tables, train, test, evaluated.truth, answers.predictions, answers.labels, profile, edges
+        config, with_lines, train, test, evaluated.truth, answers.predictions, answers.labels, profile, edges
     )
     write(evaluated, from_artifact | {REFERENCE: json.dumps(watched, allow_nan=False)}, arguments.evaluation)
     run_id = training.get("mlflow_run_id")

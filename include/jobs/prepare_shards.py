@@ -17,7 +17,7 @@ import polars as pl
 from include.jobs.cli import arguments_of, run_program
 from include.jobs.sharding.chunk_files import RawChunk, unpack
 from include.jobs.sharding.shard import ShardFacts, facts_file
-from include.jobs.validate_raw_data import Suites, add_window, load_suites, validate_tables, window_of
+from include.jobs.validate_raw_data import Suites, add_window, load_suites, to_store, validate_tables, window_of
 from include.jobs.validation.cleaning import Window
 from include.models.config import LINE, MODELS_FOLDER, ModelConfig, load_model
 from include.models.config.files import FEATURE_TABLE, QUARANTINE
@@ -30,9 +30,9 @@ def prepare_chunk(config: ModelConfig, chunk: RawChunk, suites: Suites, window: 
     shard.mkdir(parents=True, exist_ok=True)
     tables = config.data.tables
     parts, accepted = validate_tables(tables, config.data.time, suites, window, shard / QUARANTINE, chunk.read)
-    clean = {name: frame.drop(LINE) for name, frame in accepted.items()}
-    for name, frame in clean.items():
+    for name, frame in to_store(config, accepted).items():
         frame.write_parquet(shard / f"{name}.parquet")
+    clean = {name: frame.drop(LINE) for name, frame in accepted.items()}
     facts = ShardFacts(parts, {name: frame.height for name, frame in clean.items()})
     frame = pl.DataFrame()
     if clean.keys() == tables.keys() and any(not clean[name].is_empty() for name in chunk.facts):

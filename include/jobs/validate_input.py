@@ -47,6 +47,8 @@ from include.models.config.watching import TableCounts
 from include.models.errors import JobError
 
 Tables = dict[str, pl.DataFrame]
+FEWEST_OTHERS, OTHERS = 3, 0.02  # rows of other days in a day's file, and their share, of which it warns
+CLOCK = "Check the feed's clock and time zone, and which day the file was made for."
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def judge(config: ModelConfig, day: str, found: Sequence[Mapping[tuple[str, str]
                 continue
             report = report_of([parts[each, name] for parts in found], table)
             if each == day:
-                reports.append(report)
+                reports.append(_of_other_days(report) if config.holds_one_day(name) else report)
             elif not passed(report.findings):
                 reports.append(_before(each, report))
     return reports
@@ -139,6 +141,18 @@ def _suites_of(suites: Suites, tables: Mapping[str, Table]) -> Suites:
         for name, suite in suites.items()
         if (table := name.removesuffix("_continuity")) in tables
     }
+
+
+def _of_other_days(report: TableReport) -> TableReport:
+    """Warns of rows of other days in a day's file, unless they are few."""
+    if report.outside_window >= max(FEWEST_OTHERS, OTHERS * report.rows):
+        report.findings = [
+            replace(finding, severity="warning", allowed="rows of the day; others are left out", action=CLOCK)
+            if finding.expectation == "rows_in_window"
+            else finding
+            for finding in report.findings
+        ]
+    return report
 
 
 def _before(day: str, report: TableReport) -> TableReport:

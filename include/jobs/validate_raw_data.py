@@ -5,7 +5,8 @@
 
 Reads ``<raw>/<file>`` (plain, packed or Parquet) of every table in model.yaml and writes
 
-- ``<validated>/<table>.parquet``: typed, sorted by key, without the rejected rows; nothing if a finding is critical
+- ``<validated>/<table>.parquet``: typed, sorted by key, without the rejected rows; if rows have no time, with their
+  lines in the file; nothing if a finding is critical
 - ``<report>/validation.json`` and ``validation.html``: the verdict, what was found, what to do
 - ``<report>/quarantine/<table>.csv``: rejected rows unchanged, with line number and reason
 
@@ -228,13 +229,19 @@ def run(
     report, accepted = validate_raw(config, raw, window, suites, report_folder / QUARANTINE)
     report.write(report_folder, earlier)
     validated.mkdir(parents=True, exist_ok=True)
-    tables = {name: accepted[name].drop(LINE) for name in config.data.tables} if report.passed else {}
     for name in config.data.tables:
         file = validated / f"{name}.parquet"
         file.unlink(missing_ok=True)  # a table from an earlier verdict must not be taken for one of this
-        if name in tables:
-            tables[name].write_parquet(file)
-    return report, tables
+    if not report.passed:
+        return report, {}
+    for name, table in to_store(config, accepted).items():
+        table.write_parquet(validated / f"{name}.parquet")
+    return report, {name: accepted[name].drop(LINE) for name in config.data.tables}
+
+
+def to_store(config: ModelConfig, accepted: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The accepted rows. Without a time they keep their lines: only the file tells which of them came together."""
+    return {name: table.drop(LINE) if config.data.time else table for name, table in accepted.items()}
 
 
 def main(argv: list[str] | None = None) -> None:

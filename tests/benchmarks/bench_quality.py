@@ -104,13 +104,13 @@ class Bench:
 
 
 @cache
-def raw_tables(name: str) -> Tables:
-    """The rows as validate_raw_data cleans them, except for what suites set aside."""
+def raw_tables(name: str, *, lines: bool = False) -> Tables:
+    """The rows as validate_raw_data cleans them, except for what suites set aside; with their lines in the file."""
     config = load_model(name)
     return {
         table: clean_table(
             read_table(DATA / FOLDERS[name], table, declared), declared, config.data.time, Window()
-        ).frame.drop(LINE)
+        ).frame.drop([] if lines else LINE)
         for table, declared in config.data.tables.items()
     }
 

@@ -8,10 +8,12 @@
   counts as found if the verdict is a loss, with all labels or with a random third of them, as when labels arrive in
   parts.
 - **Estimated performance** of predictive_maintenance's weeks compared with realised performance.
-- **Broken feeds** of predictive_maintenance and electricity: one to two months after training a feed breaks in one way.
-  A fault counts as found if a verdict reports a data fault of that table within three days.
+- **Broken feeds**: a feed breaks in one way, of predictive_maintenance and electricity one to two months after
+  training, of machine_downtime during it, of tabular_classifier in its file's thirtieths. A fault counts as found if a
+  verdict reports a data fault of that table within three days.
 - **False verdicts** on sound windows that the models were not trained on: weeks of predictive_maintenance and, before
-  the markets were connected, of electricity; random rows of the others. Labels are used if model.yaml has them.
+  the markets were connected, of electricity; random rows of the others, and where rows have no time, also the file's
+  thirtieths. Labels are used if model.yaml has them.
 
 Some minutes, one process. Anything without its data is reported as unmeasured: SHARED_DATA names the folder. Needs
 ``include`` on PYTHONPATH.
@@ -36,6 +38,7 @@ for module in ("airflow", "airflow.sdk", "airflow.sdk.exceptions"):
     sys.modules[module] = ModuleType(module)
 sys.modules["airflow.sdk.exceptions"].AirflowFailException = Exception  # type: ignore[attr-defined]
 
+import broken_feeds as broken
 from bench_quality import DATA, FOLDERS, raw_tables
 from include.jobs.evaluation.measuring import Answers, Measured, Measures
 from include.jobs.evaluation.metrics import interval, labels_metrics
@@ -44,6 +47,7 @@ from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.features.feature_table import examples
 from include.jobs.features.splitting import split
 from include.jobs.serving.decision import judgement
+from include.jobs.split_days import BATCHES
 from include.jobs.watching.answer_bins import count_probabilities, count_values, value_edges
 from include.jobs.watching.realised import evidence
 from include.jobs.watching.reference import reference
@@ -137,7 +141,7 @@ class Trained:
     @cached_property
     def reference(self) -> Reference:
         """``reference.json``, as evaluate_model writes it."""
-        test, tables = self.parts["test"], raw_tables(self.config.name)
+        test, tables = self.parts["test"], raw_tables(self.config.name, lines=True)
         if isinstance(self.config.split, TimeSplit):
             until = test[self.time].max()
             tables = {
@@ -167,6 +171,19 @@ class Trained:
             chosen = np.zeros(len(self.later), dtype=bool)
             chosen[rng.choice(len(self.later), min(self.settings.min_rows, len(self.later)), replace=False)] = True
             yield str(date(2026, 1, 1) + timedelta(days=number)), self.later.filter(chosen), answers.on(chosen)
+
+    def parts_of_file(self) -> Iterator[tuple[str, pl.DataFrame, Answers]]:
+        """Of each day's part of the file, the newest ``monitoring.min_rows`` later rows."""
+        (table,), key = broken.delivered(self.config.name).values(), self.config.data.key
+        places = table.select(key).with_row_index("_place")
+        place = self.later.join(places, on=key, how="left", maintain_order="left")["_place"].to_numpy()
+        answers = self.answers(self.later)
+        for number in range(BATCHES):
+            day = date(2026, 1, 1) + timedelta(days=number)
+            end = len(table) * (day.toordinal() % BATCHES + 1) // BATCHES
+            ago = (end - 1 - place.astype(int)) % len(table)
+            chosen = ago < np.sort(ago)[self.settings.min_rows]
+            yield str(day), self.later.filter(chosen), answers.on(chosen)
 
     def judged(self, day: str, rows: pl.DataFrame, answers: Answers, tables: Mapping[str, Any]) -> Judged:
         """The verdict on a window with its labels.
@@ -265,121 +282,24 @@ def estimated_rows(trained: Trained) -> Iterator[Row]:
     )
 
 
-def of_day(tables: Tables, day: str) -> dict[str, pl.DataFrame]:
-    """Raw tables of predictive_maintenance as in a day's partition."""
-    start = datetime.fromisoformat(day)
-    inside = pl.col("datetime").is_between(start, start + timedelta(days=1), closed="left")
-    before = pl.col("datetime") < start + timedelta(days=1)
-    how = {"telemetry": inside, "errors": inside, "maint": before, "machines": pl.lit(value=True)}
-    return {name: tables[name].filter(rows) for name, rows in how.items()}
-
-
-Break = Callable[[dict[str, pl.DataFrame], dict[str, pl.DataFrame]], dict[str, pl.DataFrame]]
-
-
-def broken_feeds() -> dict[str, tuple[str, Break]]:
-    """By name, the table and what happens to a day's tables; the preceding day is given too."""
-
-    def telemetry(change: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[str, Break]:
-        return "telemetry", lambda day, _: {**day, "telemetry": change(day["telemetry"])}
-
-    def errors(change: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[str, Break]:
-        return "errors", lambda day, _: {**day, "errors": change(day["errors"])}
-
-    def times(number: int) -> tuple[str, Break]:
-        def more(rows: pl.DataFrame) -> pl.DataFrame:
-            copies = [
-                rows.with_columns(machineID=(pl.col("machineID") + 7 * copy - 1) % 100 + 1) for copy in range(number)
-            ]
-            return pl.concat(copies).sort("machineID", "datetime")
-
-        return errors(more)
-
-    def on(machines: int, value: pl.Expr) -> tuple[str, Break]:
-        changed = pl.when(pl.col("machineID") <= machines).then(value).otherwise("volt").alias("volt")
-        return telemetry(lambda rows: rows.with_columns(changed))
-
-    def again(day: dict[str, pl.DataFrame], before: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-        return {**day, "telemetry": before["telemetry"].with_columns(pl.col("datetime") + timedelta(days=1))}
-
-    def later(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(pl.col("datetime") + timedelta(hours=5))
-
-    swapped = {"volt": "rotate", "rotate": "volt"}
-    return {
-        "a dead errors table": errors(pl.DataFrame.clear),
-        "errors x3": times(3),
-        "errors x5": times(5),
-        **{f"volt null on {number} machines": on(number, pl.lit(None, pl.Float64)) for number in (1, 3, 10)},
-        **{f"volt stuck on {number} machines": on(number, pl.lit(170.0)) for number in (1, 3, 10)},
-        "volt -999 in a row of twenty": telemetry(lambda rows: coded(rows, "volt", -999, 20)),
-        "rotate 0 in a row of ten": telemetry(lambda rows: coded(rows, "rotate", 0, 10)),
-        "rotate with the opposite sign": telemetry(lambda rows: rows.with_columns(-pl.col("rotate"))),
-        "pressure in kPa": telemetry(lambda rows: rows.with_columns(pl.col("pressure") * 6.895)),
-        "a clock shifted by five hours": telemetry(later),
-        "a clock of errors alone shifted by five hours": errors(later),
-        "a day delivered twice": ("telemetry", again),
-        "volt and rotate swapped": telemetry(lambda rows: rows.rename(swapped).select(rows.columns)),
-        "a truncated file": telemetry(lambda rows: rows.head(len(rows) * 6 // 10)),
-        "a new error": errors(lambda rows: rows.with_columns(errorID=pl.lit("error6"))),
-    }
-
-
-def of_market(tables: Tables, day: str) -> dict[str, pl.DataFrame]:
-    """electricity's raw table as in a day's partition."""
-    start = datetime.fromisoformat(day)
-    inside = pl.col("half_hour").is_between(start, start + timedelta(days=1), closed="left")
-    return {"market": tables["market"].filter(inside)}
-
-
-def broken_market() -> dict[str, tuple[str, Break]]:
-    """As ``broken_feeds``, of electricity."""
-
-    def market(change: Callable[[pl.DataFrame], pl.DataFrame]) -> tuple[str, Break]:
-        return "market", lambda day, _: {"market": change(day["market"])}
-
-    def again(_: dict[str, pl.DataFrame], before: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-        return {"market": before["market"].with_columns(pl.col("half_hour") + timedelta(days=1))}
-
-    price, demand = pl.col("nswprice"), pl.col("nswdemand")
-    return {
-        "a dead feed": market(pl.DataFrame.clear),
-        "prices times 1,000": market(lambda rows: rows.with_columns(price * 1000)),
-        "a tenth of prices": market(lambda rows: rows.with_columns(price / 10)),
-        "prices with the opposite sign": market(lambda rows: rows.with_columns(-price)),
-        "price and demand swapped": market(
-            lambda rows: rows.with_columns(demand.alias("nswprice"), price.alias("nswdemand"))
-        ),
-        "demand stuck": market(lambda rows: rows.with_columns(demand.first())),
-        "price -999 in a row of ten": market(lambda rows: coded(rows, "nswprice", -999, 10)),
-        "no price in a row of ten": market(lambda rows: coded(rows, "nswprice", None, 10)),
-        "a clock shifted by an hour": market(lambda rows: rows.with_columns(pl.col("half_hour") + timedelta(hours=1))),
-        "half a file": market(lambda rows: rows.head(len(rows) // 2)),
-        "a day delivered twice": ("market", again),
-    }
-
-
-def coded(rows: pl.DataFrame, column: str, value: float | None, every: int) -> pl.DataFrame:
-    """With a value in the place of one in ``every`` rows'."""
-    here = pl.int_range(pl.len()) % every == 0
-    return rows.with_columns(pl.when(here).then(pl.lit(value, pl.Float64)).otherwise(column).alias(column))
-
-
 def broken_rows(pdm: Trained) -> Iterator[Row]:
-    yield broken_row(pdm, BROKEN, of_day, broken_feeds())
-    yield broken_row(Trained.until("electricity", ELECTRICITY[-1]), "1998-03-02", of_market, broken_market())
+    market, machines, rows = Trained.until("electricity", ELECTRICITY[-1]), "machine_downtime", "tabular_classifier"
+    yield broken_row(pdm, BROKEN, broken.of_day, broken.broken_fleet())
+    yield broken_row(market, "1998-03-02", broken.of_market, broken.broken_market())
+    yield broken_row(Trained.of_some(machines), "2022-03-08", broken.of_machines, broken.broken_machines())
+    yield broken_row(Trained.of_some(rows), "2026-01-10", broken.of_file, broken.broken_rows_of_file())
 
 
 def broken_row(
     trained: Trained,
     begins: str,
     day_of: Callable[[Tables, str], dict[str, pl.DataFrame]],
-    feeds: Mapping[str, tuple[str, Break]],
+    feeds: Mapping[str, tuple[str, broken.Break]],
 ) -> Row:
-    tables, missed = raw_tables(trained.config.name), []
+    tables, missed = broken.delivered(trained.config.name), []
     first = date.fromisoformat(begins)
 
-    def counted(number: int, change: Break | None) -> dict[str, TableCounts]:
+    def counted(number: int, change: broken.Break | None) -> dict[str, TableCounts]:
         day, before = (day_of(tables, str(first + timedelta(days=back))) for back in (number, number - 1))
         changed = change(day, before) if change and number >= 0 else day
         return count_day(trained.config, changed, str(first + timedelta(days=number)))
@@ -402,35 +322,47 @@ def broken_row(
     )
 
 
-def false_rows(pdm: Trained) -> Iterator[Row]:
+def of_fleet(pdm: Trained, _: pl.DataFrame, day: str) -> dict[str, Any]:
     tables = raw_tables(pdm.config.name)
+    every = [str(date.fromisoformat(day) - timedelta(days=back)) for back in range(6, -1, -1)]
+    return {each: count_day(pdm.config, broken.of_day(tables, each), each) for each in every}
 
-    def of_fleet(day: str) -> dict[str, Any]:
-        every = [str(date.fromisoformat(day) - timedelta(days=back)) for back in range(6, -1, -1)]
-        return {each: count_day(pdm.config, of_day(tables, each), each) for each in every}
 
-    def of_rows(trained: Trained, rows: pl.DataFrame, day: str) -> dict[str, Any]:
-        if trained.config.data.time:
-            return {}  # random rows of many days do not form a day
-        (name,) = trained.config.data.tables
-        raw = raw_tables(trained.config.name)[name].join(rows, on=trained.config.data.key, how="semi")
-        return {day: count_day(trained.config, {name: raw}, day)}
+def of_rows(trained: Trained, rows: pl.DataFrame, day: str) -> dict[str, Any]:
+    (name,) = trained.config.data.tables
+    raw = raw_tables(trained.config.name)[name].join(rows, on=trained.config.data.key, how="semi")
+    return {day: count_day(trained.config, {name: raw}, day)}
 
+
+def of_part(trained: Trained, _: pl.DataFrame, day: str) -> dict[str, Any]:
+    return {day: count_day(trained.config, broken.of_file(broken.delivered(trained.config.name), day), day)}
+
+
+def of_none(_: Trained, __: pl.DataFrame, ___: str) -> dict[str, Any]:
+    return {}  # neither half hours alone nor random rows of many days form a day
+
+
+def false_rows(pdm: Trained) -> Iterator[Row]:
     market = Trained.until("electricity", "1996-12-01")
     before = (one for one in market.windows(step=7) if one[0] < CONNECTED)
-    sets = {"predictive_maintenance, weeks": (pdm, pdm.windows(step=7)), "electricity, weeks": (market, before)}
+    sets = {
+        "predictive_maintenance, weeks": (pdm, pdm.windows(step=7), of_fleet),
+        "electricity, weeks": (market, before, of_none),
+    }
     for name in ("tabular_classifier", "machine_downtime", "abalone_age"):
         trained = Trained.of_some(name)
-        sets[f"{name}, random windows"] = (trained, trained.random_windows(60))
-    for name, (trained, windows) in sets.items():
+        untimed = trained.config.data.time is None
+        sets[f"{name}, random windows"] = (trained, trained.random_windows(60), of_rows if untimed else of_none)
+        if untimed:
+            sets[f"{name}, windows of the file"] = (trained, trained.parts_of_file(), of_part)
+    for name, (trained, windows, counted) in sets.items():
         metric, wrong, count = watched_metric(trained.config), [], 0
         for day, rows, answers in windows:
             if trained.settings.max_loss <= trained.evaluated.values[metric] - trained.measured(rows, answers).values[
                 metric
             ] and isinstance(trained.config.split, TimeSplit):
                 continue  # truly worse, so not sound
-            counts = of_fleet(day) if trained is pdm else of_rows(trained, rows, day)
-            judged, count = trained.judged(day, rows, answers, counts), count + 1
+            judged, count = trained.judged(day, rows, answers, counted(trained, rows, day)), count + 1
             if judged.verdict in BAD:
                 wrong.append(judged.summary)
                 print(judged.summary, file=sys.stderr)

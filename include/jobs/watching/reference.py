@@ -2,7 +2,7 @@
 
 Raw tables are counted day by day up to the test split (to the end, where that was learned from too), features over
 windows of the training split's days, answers over windows of the test split. If rows have no time, blocks of
-consecutive rows replace days and windows, as consecutive rows are alike there too.
+consecutive rows, in the order of the file, replace days and windows, as consecutive rows are alike there too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from include.jobs.features.feature_table import blocks, rows_of
 from include.jobs.watching.answer_bins import count_probabilities, count_values
 from include.jobs.watching.calibration import calibrate
 from include.jobs.watching.table_counts import count_days, no_rows, time_of
-from include.models.config import DriftProfile, ModelConfig, RandomSplit, TimeSplit
+from include.models.config import LINE, DriftProfile, ModelConfig, RandomSplit, TimeSplit
+from include.models.config.faulty_values import FEWEST_STILL
 from include.models.config.watching import (
     Days,
     Reference,
@@ -34,6 +35,7 @@ from include.models.interface import Array, Examples, Tables
 BLOCKS = 20  # of rows without a time
 FEWEST_WINDOWS = 8  # windows are shorter if the split is too short for this many
 MOST_DAYS = 366
+FEWEST_SEGMENTS = 20  # days of segments with enough rows, to leave out those with few
 POOLS = 50  # of groups, to measure how similar the rows of each are
 
 
@@ -51,6 +53,7 @@ def reference(
     """The reference of an evaluated version.
 
     Args:
+        tables: if rows have no time, with their lines in the file, or in its order.
         train: read block by block.
         predictions: of the test split, whose target is ``truth``.
         labels: class indices that were decided for (rows,), the likeliest unless given.
@@ -63,7 +66,7 @@ def reference(
         began = test[time].min()
         if train.select(pl.col(time).max()).collect().item() < began:
             before = began.date()  # type: ignore[union-attr] # a datetime column
-    days = _days(config, tables, before)
+    days = days_of(config, tables, before)
     days_in_window = config.monitoring.window_days if config.monitoring else 7
 
     if truth.classes and labels is None:
@@ -80,7 +83,7 @@ def reference(
     kept: Reference = {
         "timed": config.data.time is not None,
         "days": {day: {name: _plain(counts) for name, counts in one.items()} for day, one in days.items()},
-        "segments": {name: found for name in config.data.tables if (found := _segments(days, name))},
+        "segments": {name: found for name in config.data.tables if (found := segments_of(days, name))},
         "windows": _windows(config, train, windows_of(config, train, days_in_window), profile),
         "design": design(config, train, profile),
         "answers": [count(rows) for rows in of_test],
@@ -168,13 +171,13 @@ def _scatter(counts: Array) -> float:
     return max(1.0, float(((counts - rows * expected) ** 2 / (rows * expected)).sum() / freedom))
 
 
-def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
+def days_of(config: ModelConfig, tables: Tables, before: date | None) -> dict[str, dict[str, TableCounts]]:
     """By day, or by block: the rows of the scored tables and of that of labels. The first and the last day of the data
     may be cut off."""
     names = config.labelled.daily_scoring.tables if config.scoring else [*config.data.tables]
     counted: dict[str, dict[str, TableCounts]] = {}
     for name in names:
-        table, frame = config.data.tables[name], tables[name]
+        table, frame = config.data.tables[name], _in_file_order(tables[name])
         time = time_of(config, table)
         if time is not None:
             frame = frame.filter(pl.col(time).dt.date() < before) if before else frame
@@ -199,11 +202,16 @@ def _days(config: ModelConfig, tables: Tables, before: date | None) -> dict[str,
     }
 
 
+def _in_file_order(table: pl.DataFrame) -> pl.DataFrame:
+    """A key may sort rows at random, as a digest does: their blocks would differ less than days do."""
+    return table.sort(LINE).drop(LINE) if LINE in table.columns else table
+
+
 def _plain(counts: TableCounts) -> TableCounts:
     return {**counts, "segment": None, "segments": {}}
 
 
-def _segments(days: Days, name: str) -> SegmentReference | None:
+def segments_of(days: Days, name: str) -> SegmentReference | None:
     """The days of single segments."""
     found = [one for day in days.values() if (one := day.get(name)) is not None and one["rows"] and one.get("segments")]
     if not found:
@@ -220,6 +228,8 @@ def _segments(days: Days, name: str) -> SegmentReference | None:
 
 def _column(days: list[TableCounts], column: str) -> SegmentColumn:
     every = [(one["rows"], one["numbers"][column]) for day in days for one in day["segments"].values()]
+    enough = [one for one in every if one[0] >= FEWEST_STILL]  # others are not judged, and scatter far
+    every = enough if len(enough) >= FEWEST_SEGMENTS else every
     known = [sums for _, sums in every if sums[0] >= 2]
     means = np.array([sums[1] / sums[0] for sums in known] or [0.0])
     deviations = np.array([deviation_of(sums) for sums in known] or [0.0])

@@ -66,6 +66,7 @@ def count_days(config: ModelConfig, table: Table, frame: pl.DataFrame, days: pl.
     if time:
         for day, hour, count in rows.group_by(DAY, pl.col(time).dt.hour()).len().iter_rows():
             counted[day]["hours"][hour] = count
+        _count_ends(rows, time, numbers, counted)
     for name in texts:
         _count_values(rows, name, counted)
     if (segment := segment_of(config, table)) and len(rows):
@@ -85,6 +86,7 @@ def no_rows(config: ModelConfig, table: Table) -> TableCounts:
         "values": {name: {} for name in texts},
         "segment": segment_of(config, table),
         "segments": {},
+        "ends": {},
     }
 
 
@@ -105,6 +107,15 @@ def _count_segments(rows: pl.DataFrame, segment: str, numbers: list[str], counte
     for row in found.sort(segment).iter_rows(named=True):
         sums = {name: _known(row[name]) for name in numbers}
         counted[row[DAY]]["segments"][str(row[segment])] = {"rows": row[ROWS], "numbers": sums}
+
+
+def _count_ends(rows: pl.DataFrame, time: str, numbers: list[str], counted: dict[str, TableCounts]) -> None:
+    moment, values = pl.col(time), {name: pl.col(name).cast(pl.Float64).fill_nan(None) for name in numbers}
+    at_ends = rows.filter((moment == moment.min().over(DAY)) | (moment == moment.max().over(DAY)))
+    same = [pl.when(one.min() == one.max()).then(one.min()).alias(name) for name, one in values.items()]
+    for (day,), ends in at_ends.group_by(DAY, time).agg(*same).sort(time).partition_by(DAY, as_dict=True).items():
+        pairs = {name: ends[name].to_list() for name in numbers}
+        counted[day]["ends"] = {name: pair for name, pair in pairs.items() if None not in pair and len({*pair}) == 2}
 
 
 def add_tables(total: dict[str, TableCounts], more: Mapping[str, TableCounts]) -> dict[str, TableCounts]:
@@ -132,8 +143,9 @@ def _texts(config: ModelConfig, table: Table) -> list[str]:
 
 
 def _watched(config: ModelConfig, table: Table) -> list[str]:
-    """Measurements: neither times, nor keys, nor what the model predicts."""
-    others = {config.data.label, *config.data.key, *config.features.exclude}
+    """Measurements, and keys that are texts of the file, such as a machine's name; neither times nor the label."""
+    keys = {name for name in config.data.key if name not in table.columns or table.kinds[name].is_quantity}
+    others = {config.data.label, *keys, *config.features.exclude}
     return [name for name, kind in table.kinds.items() if name not in others and not kind.is_time]
 
 
@@ -165,6 +177,8 @@ def _add(one: TableCounts, other: TableCounts) -> TableCounts:
         "numbers": {name: add_sums(sums, other["numbers"][name]) for name, sums in one["numbers"].items()},
         "values": {name: count for name, count in values.items() if len(count) <= MOST_VALUES},
     }
+    ends, others = one.get("ends", {}), other.get("ends", {})
+    added["ends"] = {name: pair for name, pair in ends.items() if others.get(name) == pair}
     added["segment"] = one.get("segment")
     added["segments"] = {**one.get("segments", {}), **other.get("segments", {})}
     return added

@@ -21,7 +21,7 @@ from .clock import SHIFTS, gains_of_shifts
 from .drift_profile import DayProfile
 from .fault import SHOWN, Fault, Kind
 from .faulty_values import FEWEST_ROWS, FEWEST_STILL, codes, levels, missing_values, of_segments
-from .watching import Reference, SegmentCounts, SegmentReference, TableCounts, add_sums
+from .watching import Reference, SegmentCounts, SegmentReference, TableCounts, Texts, add_sums
 
 WINDOWS = (1, 3, 7)
 FALSE_DAYS = 1e-3  # share of sound days that chance may call faulty, over all counts together
@@ -29,6 +29,9 @@ LESS, MORE = 0.7, 1.5  # times the usual, for counts that vary; smaller changes 
 STEADY = 0.02  # deviation / mean below which a table's row count is considered fixed
 STEADY_LESS = 0.98
 FEWEST_OF_WEEK = 10  # rows expected in a window, for an empty one to say something
+FEWEST_OF_TEXT = 20  # likewise of a text's rows, for none to say something
+OFTEN_NEW = 0.1  # share of training's newer days that had new texts, above which a column is no category
+FEWEST_WHOLE, ALWAYS = 20, 0.99  # training's days with as many rows, and the share of them that is always
 UNUSED_HOUR = 0.005  # share of training's rows
 
 
@@ -50,7 +53,7 @@ def faults_of(reference: Reference, day: str, profiles: Mapping[str, DayProfile]
                 seen = sum(one["rows"] for one in usual) if day > max(reference["days"], default=day) else 0
                 for fault in _of_table(reference, name, [tables[name] for tables in counted], usual, seen):
                     found.setdefault((fault.table, fault.column, fault.kind), fault)
-    for fault in _repeated(reference, day, profiles) if reference["timed"] else ():
+    for fault in _repeated(reference, day, profiles):
         found[fault.table, None, fault.kind] = fault
     return [*found.values()]
 
@@ -84,6 +87,8 @@ def _of_columns(
 ) -> Iterator[Fault]:
     alone, days, told = len(counted) == 1, len(counted), set[str | None]()
     yield from codes(name, counted, window, usual)
+    if alone:
+        yield from _ends_of_day(name, window, usual)
     if alone or counted[-1]["rows"] < FEWEST_ROWS:  # otherwise the day alone was judged already
         for fault in [*missing_values(name, counted, window, usual), *levels(name, window, usual, days)]:
             told.add(fault.column)
@@ -104,6 +109,10 @@ def _volume(name: str, counted: list[TableCounts], usual: list[TableCounts], lev
     expected = fmean(days) * len(counted)
     if not expected:
         return
+    if _ends([one["rows"] for one in counted], level) and not any(
+        _ends(days[start : start + 7], level) for start in range(len(days))
+    ):
+        yield Fault(name, None, "volume", "no row in 3 days, after days that had some", days=3)
     steady = pstdev(days) < STEADY * fmean(days)
     unlikely = steady or probability(rows, days, len(counted)) < level or _never_empty(rows, days, len(counted))
     fewest = min(expected * STEADY_LESS, min(days) * len(counted)) if steady else expected * LESS
@@ -111,6 +120,11 @@ def _volume(name: str, counted: list[TableCounts], usual: list[TableCounts], lev
     if outside and unlikely and _still_so(counted[-1]["rows"], rows, expected, len(counted)):
         many = f"{wording.counted(rows, 'row')}{_in(counted)}"
         yield Fault(name, None, "volume", f"{many}, where {expected:,.0f} are usual", days=len(counted))
+
+
+def _ends(days: list[int], level: float) -> bool:
+    """Whether a week's last three days are empty, after four with too many rows for that."""
+    return len(days) == 7 and not any(days[4:]) and sum(days[:4]) > 4 * log(1 / level)
 
 
 def _never_empty(rows: int, days: list[int], number: int) -> bool:
@@ -150,6 +164,18 @@ def _clock(
         yield Fault(name, None, "clock", f"{found}, or the file is cut off", days=len(counted))
 
 
+def _ends_of_day(name: str, day: TableCounts, usual: list[TableCounts]) -> Iterator[Fault]:
+    """Columns that tell the time of day, as their values at its ends are always the same: where rows' times are made of
+    their positions, only these show that a file begins too late, or runs backwards."""
+    whole = [one.get("ends", {}) for one in usual if one["rows"] == day["rows"]]
+    for column, pair in day.get("ends", {}).items():
+        known = whole[-1].get(column) if len(whole) >= FEWEST_WHOLE else None
+        if known and known != pair and sum(one.get(column) == known for one in whole) >= ALWAYS * len(whole):
+            found = "begins with {:g} and ends with {:g}, where all days begin with {:g} and end with {:g}"
+            told = f"{found.format(*pair, *known)}: the file may begin too late, or have other columns"
+            yield Fault(name, column, "clock", told)
+
+
 def _shifted(
     counted: list[TableCounts], hours: list[int], usual: list[TableCounts], before: list[int], level: float
 ) -> str | None:
@@ -179,7 +205,9 @@ def _repeated(reference: Reference, day: str, profiles: Mapping[str, DayProfile]
             continue
         same = [each for each in tables if each < day and _digest(tables[each].get(name)) == last["digest"]]
         if same:
-            found = f"the same {last['rows']:,} rows as {max(same)}, except for their times"
+            found = f"the same {last['rows']:,} rows as {max(same)}" + (
+                ", except for their times" if last["hours"] else ""
+            )
             yield Fault(name, None, "repeated", found)
 
 
@@ -191,33 +219,67 @@ def _texts(
     reference: Reference, name: str, counted: list[TableCounts], usual: list[TableCounts], level: float
 ) -> Iterator[Fault]:
     for column in usual[-1]["values"]:
-        if not all(column in one["values"] for one in [*counted, *usual]):
+        if not all(column in one["values"] for one in usual):
             continue
-        values = reduce(_sum, (one["values"][column] for one in counted), dict[str, int]())
-        known = reduce(_sum, (one["values"][column] for one in usual), dict[str, int]())
-        rows, all_rows = sum(values.values()), sum(known.values())
-        if new := sorted(values.keys() - known.keys()):
-            many = sum(values[value] for value in new)
-            if many >= 2 and any(value in counted[-1]["values"][column] for value in new):
-                found = f"{many:,} rows with values unknown to training: {', '.join(new[:SHOWN])}"
-                yield Fault(name, column, "new text", found, days=len(counted))
-        if len(known) < 2:
-            continue
-        for value, many in known.items():
-            days, now = [one["values"][column].get(value, 0) for one in usual], values.get(value, 0)
-            expected = many / len(usual) * len(counted)
-            if not reference["timed"]:  # the number of rows per day is unknown
-                expected = many / all_rows * rows if all_rows else 0.0
-                if not now and expected > 20:
-                    yield Fault(name, column, "vanished", f"no row of '{value}', where {expected:,.0f} are usual")
-            elif (
-                (now < expected * LESS or now > expected * MORE)
-                and _still_so(counted[-1]["values"][column].get(value, 0), now, expected, len(counted))
-                and probability(now, days, len(counted)) < level
-            ):
-                kind: Kind = "volume" if now else "vanished"
-                found = f"{wording.counted(now, 'row')} of '{value}'{_in(counted)}, where {expected:,.1f} are usual"
-                yield Fault(name, column, kind, found, days=len(counted))
+        before, last = [one["values"][column] for one in usual], counted[-1]["values"].get(column)
+        if last is None:
+            if len(counted) == 1 and column in counted[-1]["missing"] and _is_category(before):
+                yield Fault(name, column, "new text", "far more different values than in training")
+        elif all(column in one["values"] for one in counted):
+            yield from _of_texts(name, column, [one["values"][column] for one in counted], before)
+            if reference["timed"]:  # otherwise the number of rows per day is unknown
+                yield from _numbers_of_texts(name, column, [one["values"][column] for one in counted], before, level)
+
+
+def _of_texts(name: str, column: str, counted: list[Texts], usual: list[Texts]) -> Iterator[Fault]:
+    values, known, days = reduce(_sum, counted), reduce(_sum, usual), len(counted)
+    if new := sorted(values.keys() - known.keys()):
+        many = sum(values[value] for value in new)
+        if many >= 2 and any(value in counted[-1] for value in new) and _is_category(usual):
+            found = f"{many:,} rows with values unknown to training: {', '.join(new[:SHOWN])}"
+            yield Fault(name, column, "new text", found, days=days)
+    for value in known.keys() - values.keys() if len(known) > 1 else ():
+        share = known[value] / sum(known.values())
+        expected = share * sum(values.values())
+        if expected > FEWEST_OF_TEXT and not _was_absent(value, share, usual, days):
+            found = f"no row of '{value}'{_in(counted)}, where {expected:,.0f} of as many are usual"
+            yield Fault(name, column, "vanished", found, days=days)
+
+
+def _is_category(usual: list[Texts]) -> bool:
+    """Whether the newer half of training's days hardly ever had a value for the first time."""
+    known, half = set[str](), len(usual) // 2
+    new = 0
+    for number, values in enumerate(usual):
+        new += number >= half and not values.keys() <= known
+        known |= values.keys()
+    return new <= OFTEN_NEW * (len(usual) - half)
+
+
+def _was_absent(value: str, share: float, usual: list[Texts], days: int) -> bool:
+    """Whether training had as many days in a row without the value, though enough rows."""
+    rows = [0 if value in values else sum(values.values()) for values in usual]
+    some = [any(value in values for values in usual[start : start + days]) for start in range(len(usual) - days + 1)]
+    return any(
+        not found and share * sum(rows[start : start + days]) > FEWEST_OF_TEXT for start, found in enumerate(some)
+    )
+
+
+def _numbers_of_texts(
+    name: str, column: str, counted: list[Texts], usual: list[Texts], level: float
+) -> Iterator[Fault]:
+    values, known = reduce(_sum, counted), reduce(_sum, usual)
+    for value, many in known.items() if len(known) > 1 else ():
+        days, now = [values.get(value, 0) for values in usual], values.get(value, 0)
+        expected = many / len(usual) * len(counted)
+        if (
+            (now < expected * LESS or now > expected * MORE)
+            and _still_so(counted[-1].get(value, 0), now, expected, len(counted))
+            and probability(now, days, len(counted)) < level
+        ):
+            kind: Kind = "volume" if now else "vanished"
+            found = f"{wording.counted(now, 'row')} of '{value}'{_in(counted)}, where {expected:,.1f} are usual"
+            yield Fault(name, column, kind, found, days=len(counted))
 
 
 def _absent(name: str, present: Sequence[str], window: TableCounts) -> Iterator[Fault]:
@@ -236,7 +298,7 @@ def _in(counted: Sequence[object]) -> str:
     return f" in {len(counted)} days" if len(counted) > 1 else ""
 
 
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+def _sum(one: Texts, other: Texts) -> Texts:
     return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 

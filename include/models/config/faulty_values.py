@@ -18,6 +18,8 @@ SEGMENT_MISSING_MORE = 0.5
 CODE_MORE = 0.1  # likewise of rows with the lowest or the highest value
 BEYOND = 2.0  # deviations from training's lowest or highest value
 SAME_FACTOR = 0.25  # tolerance, in logarithms, for mean and deviation to have changed by the same factor
+NARROW = 3.0  # times less than on any day of training: a deviation at which values hardly vary
+FEWEST_NARROW = 12  # rows of a segment needed for it: fewer may resemble each other by chance
 OTHER_UNIT = 0.35  # the smallest factor (in logarithms) that counts as another unit
 FAR = 5.0  # deviations of the logarithms of daily means
 
@@ -29,7 +31,8 @@ def missing_values(
     fault any more."""
     rows = window["rows"]
     for column, missing in window["missing"].items():
-        shares = [one["missing"][column] / one["rows"] for one in usual if one["rows"] >= FEWEST_STILL]
+        known = [one for one in usual if one["rows"] >= FEWEST_STILL and column in one["missing"]]
+        shares = [one["missing"][column] / one["rows"] for one in known]
         if rows < FEWEST_STILL or not shares or missing < FEWEST_MISSING or not counted[-1]["missing"][column]:
             continue
         if missing / rows > 1.5 * max(shares) + MISSING_MORE:
@@ -68,7 +71,8 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
         known = [one["numbers"][column] for one in usual if one["numbers"][column][0] >= FEWEST_STILL]
         if not known or sums[0] < FEWEST_STILL:
             continue
-        if sums[3] == sums[4] and all(one[3] < one[4] for one in known):
+        newer = known[len(known) // 2 :]  # a column may have begun to vary during training
+        if sums[3] == sums[4] and all(one[3] < one[4] for one in newer):
             found = f"the same value, {sums[3]:g}, in all {sums[0]:,.0f} rows with a value"
             yield Fault(name, column, "still", found, days=days)
         elif sums[0] >= FEWEST_ROWS and sums[3] < sums[4]:
@@ -79,9 +83,14 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
                 "mean": (min(means), median(means), max(means)),
                 "deviation": (min(deviations), median(deviations), max(deviations)),
             }
-            mean = sums[1] / sums[0]
+            mean, deviation = sums[1] / sums[0], deviation_of(sums)
             if _is_outside(mean, own) or _is_far(mean, means):
-                outside[column], beyond[column] = (mean, deviation_of(sums), own), _beyond(sums, known)
+                outside[column], beyond[column] = (mean, deviation, own), _beyond(sums, known)
+            elif _is_narrow(deviation, own):
+                found = (
+                    f"hardly varies: its deviation is {deviation:.3g}, in training {own['deviation'][0]:.3g} or more"
+                )
+                yield Fault(name, column, "still", found, days=days)
     like = {
         column: next((one for one in outside if one != column and _is_like(mean, deviation, outside[one][2])), "")
         for column, (mean, deviation, _) in outside.items()
@@ -98,29 +107,35 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
 def of_segments(
     name: str, column: str, own: SegmentColumn, segments: Mapping[str, SegmentCounts], days: int
 ) -> Iterator[Fault]:
-    gone, still, units = list[str](), list[str](), dict[str, list[str]]()
+    told: dict[str, list[str]] = {}
     for segment, one in segments.items():
-        rows, sums = one["rows"], one["numbers"][column]
-        missing = (rows - sums[0]) / rows if rows else 0.0
-        if rows >= FEWEST_STILL and missing > own["missing"] + SEGMENT_MISSING_MORE:
-            gone.append(segment)
-        elif sums[0] >= FEWEST_STILL and sums[3] == sums[4]:
-            if own["still"] < 0.01:
-                still.append(segment)
-        elif (
-            sums[0] >= FEWEST_STILL
-            and _is_outside(sums[1] / sums[0], own)
-            and (told := _other_unit(sums[1] / sums[0], deviation_of(sums), own))
-        ):
-            units.setdefault(told, []).append(segment)
+        if what := _of_segment(one["rows"], one["numbers"][column], own):
+            told.setdefault(what, []).append(segment)
+    gone, still, units = told.pop("missing", []), told.pop("still", []), told
     if gone:
         yield Fault(name, column, "missing", f"no value of {len(gone)} of {len(segments)} segments", gone, days)
     if still:
-        yield Fault(name, column, "still", f"is stuck in {len(still)} of {len(segments)} segments", still, days)
+        yield Fault(
+            name, column, "still", f"is stuck, or nearly so, in {len(still)} of {len(segments)} segments", still, days
+        )
     if units:
-        told = max(units, key=lambda one: len(units[one]))
+        what = max(units, key=lambda one: len(units[one]))
         some = sorted(segment for named in units.values() for segment in named)
-        yield Fault(name, column, "unit", f"{told}, in {len(some)} of {len(segments)} segments", some, days)
+        yield Fault(name, column, "unit", f"{what}, in {len(some)} of {len(segments)} segments", some, days)
+
+
+def _of_segment(rows: int, sums: Sums, own: SegmentColumn) -> str | None:
+    """What is wrong: "missing", "still", or the change of unit, in words."""
+    if rows >= FEWEST_STILL and (rows - sums[0]) / rows > own["missing"] + SEGMENT_MISSING_MORE:
+        return "missing"
+    if sums[0] < FEWEST_STILL:
+        return None
+    if sums[3] == sums[4]:
+        return "still" if own["still"] < 0.01 else None
+    mean, deviation = sums[1] / sums[0], deviation_of(sums)
+    if _is_outside(mean, own):
+        return _other_unit(mean, deviation, own)
+    return "still" if sums[0] >= FEWEST_NARROW and _is_narrow(deviation, own) else None
 
 
 def _is_outside(mean: float, own: SegmentColumn) -> bool:
@@ -145,6 +160,10 @@ def _beyond(sums: Sums, known: list[Sums]) -> str | None:
     if low == high or known[-1][3] > before or not (sums[3] > 2 * high - low or sums[4] < 2 * low - high):
         return None
     return f"all values lie between {sums[3]:.4g} and {sums[4]:.4g}, in training between {low:.4g} and {high:.4g}"
+
+
+def _is_narrow(deviation: float, own: SegmentColumn) -> bool:
+    return deviation < own["deviation"][0] / NARROW
 
 
 def _is_like(mean: float, deviation: float, other: SegmentColumn) -> bool:
@@ -176,4 +195,7 @@ def _other_unit(mean: float, deviation: float, own: SegmentColumn) -> str | None
     ):
         if abs(mean - (scale * before + offset)) < scale * span and abs(wider - log(scale)) < SAME_FACTOR:
             return f"mean {mean:.4g}, before {before:.4g}, as {told}: another unit"
+    if _is_narrow(deviation, own):  # as logarithms and standardised values do
+        found = f"mean {mean:.4g}, before {before:.4g}; deviation {deviation:.3g}, before {spread:.3g}"
+        return f"{found}: another scale"
     return None

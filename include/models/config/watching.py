@@ -27,6 +27,10 @@ def deviation_of(sums: Sums) -> float:
     return sqrt(max(0.0, sums[2] / sums[0] - (sums[1] / sums[0]) ** 2))
 
 
+# rows by value, of a text column
+Texts = dict[str, int]
+
+
 class SegmentCounts(TypedDict):
     """The rows of one key, such as a machine; ``numbers`` by column."""
 
@@ -39,7 +43,8 @@ class TableCounts(TypedDict):
 
     ``total``: including earlier rows, for a table that contains its whole history or has no time. ``hours``: rows by
     hour of the day. ``digest``: of the rows without their times, in any order. ``missing``: by column. ``values``: the
-    most frequent texts. ``segments``: by the value of ``segment``, a column of the key.
+    most frequent texts. ``segments``: by the value of ``segment``, a column of the key. ``ends``: of columns of numbers
+    the values of the day's first and last moment, if all rows of each have the same one, and the two differ.
     """
 
     rows: int
@@ -48,9 +53,10 @@ class TableCounts(TypedDict):
     hours: list[int]
     missing: dict[str, int]
     numbers: dict[str, Sums]
-    values: dict[str, dict[str, int]]
+    values: dict[str, Texts]
     segment: NotRequired[str | None]
     segments: NotRequired[dict[str, SegmentCounts]]
+    ends: NotRequired[dict[str, list[float]]]
 
 
 class SegmentColumn(TypedDict):

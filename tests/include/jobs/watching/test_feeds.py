@@ -112,25 +112,44 @@ def test_a_version_without_a_reference_and_a_model_that_does_not_ask(reference: 
         Feeds.of(CONFIG, reference)
 
 
+def deliver(tables: dict[str, pl.DataFrame], day: datetime, partitions: Path) -> None:
+    """Writes a day's partition."""
+    folder = partitions / day_folder(day.date().isoformat())
+    folder.mkdir(parents=True)
+    machines = pl.DataFrame({"machineID": MACHINES, "model": ["model1"] * len(MACHINES), "age": [5] * len(MACHINES)})
+    maint = pl.DataFrame(schema={"datetime": pl.Datetime(), "machineID": pl.Int64(), "comp": pl.String()})
+    for name, table in {**tables, "machines": machines, "maint": maint}.items():
+        table.write_csv(folder / CONFIG.data.tables[name].file, datetime_format="%Y-%m-%d %H:%M:%S")
+
+
+SUITES: Suites = {each: [] for name in CONFIG.daily_scoring.tables for each in (name, dataset_name(name))}
+
+
+@pytest.mark.parametrize(("hours", "severity"), [(-8, "warning"), (-2, "info"), (0, None)])
+def test_rows_of_other_days_in_a_days_file_are_a_warning_unless_few(
+    tmp_path: Path, hours: int, severity: str | None
+) -> None:
+    deliver(tables_of(DAY - timedelta(days=1), errors=11), DAY - timedelta(days=1), tmp_path / "partitions")
+    tables = tables_of(DAY, errors=11)
+    shifted = tables["errors"].with_columns(pl.col("datetime") + timedelta(hours=hours))
+    deliver(tables | {"errors": shifted}, DAY, tmp_path / "partitions")
+    places = tmp_path / "partitions", DAY.date().isoformat(), SUITES, tmp_path / "validated", tmp_path / "report"
+    verdict = validate_day(CONFIG, *places)
+    assert verdict.passed
+    found = [one for one in verdict.findings if one.expectation == "rows_in_window"]
+    assert [(one.table, one.severity) for one in found] == ([("errors", severity)] if severity else [])
+
+
 @pytest.mark.parametrize(("severity", "scored"), [("warning", True), ("critical", False)])
 def test_a_day_with_a_dead_feed_is_scored_or_stopped(
     reference: Path, tmp_path: Path, severity: str, scored: bool
 ) -> None:
     day = DAY.date().isoformat()
     for each in (DAY - timedelta(days=1), DAY):
-        folder = tmp_path / "partitions" / day_folder(each.date().isoformat())
-        folder.mkdir(parents=True)
-        tables = tables_of(each, errors=11 if each < DAY else 0)
-        machines = pl.DataFrame(
-            {"machineID": MACHINES, "model": ["model1"] * len(MACHINES), "age": [5] * len(MACHINES)}
-        )
-        maint = pl.DataFrame(schema={"datetime": pl.Datetime(), "machineID": pl.Int64(), "comp": pl.String()})
-        for name, table in {**tables, "machines": machines, "maint": maint}.items():
-            table.write_csv(folder / CONFIG.data.tables[name].file, datetime_format="%Y-%m-%d %H:%M:%S")
+        deliver(tables_of(each, errors=11 if each < DAY else 0), each, tmp_path / "partitions")
     watched = (CONFIG.monitoring or Monitoring()).model_copy(update={"faults_before_scoring": severity})
     config = CONFIG.model_copy(update={"monitoring": watched})
-    suites: Suites = {each: [] for name in config.daily_scoring.tables for each in (name, dataset_name(name))}
-    places = tmp_path / "partitions", day, suites, tmp_path / "validated", tmp_path / "report"
+    places = tmp_path / "partitions", day, SUITES, tmp_path / "validated", tmp_path / "report"
     verdict = validate_day(config, *places, feeds=Feeds.of(config, reference))
     assert verdict.passed == scored
     assert "0 rows, where" in verdict.summary

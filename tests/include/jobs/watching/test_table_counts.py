@@ -15,9 +15,17 @@ from include.jobs.features import feature_table
 from include.jobs.features.drift_profile import count_rows, drift_profile
 from include.jobs.features.feature_table import blocks, evenly_spaced, part_file, read_split, scan_split
 from include.jobs.watching.answer_bins import BINS, add_answers, bins_of, count_probabilities, count_values
-from include.jobs.watching.reference import BLOCKS, answer_design, count_windows, design, windows_of
+from include.jobs.watching.reference import (
+    BLOCKS,
+    answer_design,
+    count_windows,
+    days_of,
+    design,
+    segments_of,
+    windows_of,
+)
 from include.jobs.watching.table_counts import add_tables, count_day, count_days
-from include.models.config import RandomSplit, load_model
+from include.models.config import LINE, RandomSplit, load_model
 from include.models.config.estimating import estimated
 from include.models.predictive_maintenance.simulate import simulate
 
@@ -62,6 +70,35 @@ def test_the_digest_knows_rows_in_any_order_and_at_any_time() -> None:
     assert count_day(CONFIG, {"telemetry": other}, DAY)["telemetry"]["digest"] != again["telemetry"]["digest"]
 
 
+def test_names_in_the_key_are_counted_and_days_with_few_rows_do_not_widen_what_is_usual() -> None:
+    config = load_model("machine_downtime")
+    start, numbers = datetime.fromisoformat("2026-01-01"), config.data.tables["readings"].kinds
+    names = [name for name, kind in numbers.items() if kind.is_quantity]
+    rows = [(day, f"m{machine}", 10.0 + row) for day in range(25) for machine in (1, 2) for row in range(8)]
+    rows += [(day, "m1", 1000.0) for day in range(25, 30)]
+    frame = pl.DataFrame(rows, schema=["day", "machine_id", "value"], orient="row").with_columns(
+        assembly_line=pl.lit("L1"), downtime=pl.lit(""), date=pl.lit(start) + pl.duration(days=pl.col("day"))
+    )
+    frame = frame.with_columns(pl.col("value").alias(name) for name in names).drop("day", "value")
+    days = days_of(config, {"readings": frame}, None)
+    counted = days["2026-01-02"]["readings"]
+    assert counted["values"] == {"machine_id": {"m1": 8, "m2": 8}, "assembly_line": {"L1": 16}}
+    found = segments_of(days, "readings")
+    assert found
+    assert found["numbers"]["torque_nm"]["mean"] == (13.5, 13.5, 13.5)
+
+
+def test_the_ends_of_a_day_are_counted_of_columns_whose_rows_agree() -> None:
+    start, times = datetime.fromisoformat("2026-01-01"), []
+    times = [start + timedelta(hours=6 * number) for number in range(8) for _ in range(2)]
+    frame = pl.DataFrame({"datetime": times, "machineID": [1, 2] * 8}).with_columns(
+        volt=pl.col("datetime").dt.hour().cast(pl.Float64), rotate=pl.col("machineID").cast(pl.Float64), pressure=1.0
+    )
+    rows = frame.with_columns(vibration=pl.lit(None, pl.Float64))
+    counted = count_days(CONFIG, CONFIG.data.tables["telemetry"], rows, rows["datetime"].dt.date())
+    assert [one["ends"] for one in counted.values()] == [{"volt": [0.0, 18.0]}] * 2
+
+
 def test_answers_are_counted_and_estimated() -> None:
     probabilities = pl.DataFrame({"a": [0.9, 0.8, 0.2, 0.6], "b": [0.1, 0.2, 0.8, 0.4]}).to_numpy()
     counted = count_probabilities(probabilities, probabilities.argmax(axis=1))
@@ -89,6 +126,25 @@ def test_windows_are_weeks_or_blocks_of_rows() -> None:
     assert weeks[times.argmin()] == -1
     blocks = windows_of(load_model("tabular_classifier"), pl.DataFrame({"x": range(1000)}).lazy(), 7)
     assert np.unique(blocks, return_counts=True)[1].tolist() == [1000 // BLOCKS] * BLOCKS
+
+
+def test_blocks_of_rows_without_a_time_are_in_the_order_of_the_file() -> None:
+    config = load_model("abalone_age")
+    lengths = [number / 100 for number in range(100)]  # as they came, from small to large
+    sizes = dict.fromkeys(
+        ("diameter", "height", "whole_weight", "shucked_weight", "viscera_weight", "shell_weight"), 1.0
+    )
+    frame = pl.DataFrame({LINE: range(100), "length": lengths}).with_columns(
+        sex=pl.lit("M"),
+        specimen=pl.col(LINE).hash().cast(pl.String),
+        rings=pl.lit(9),
+        **{k: pl.lit(v) for k, v in sizes.items()},
+    )
+    days = days_of(config, {"abalone": frame.sort("specimen")}, None)
+    ends = [tuple(one["abalone"]["numbers"]["length"][3:5]) for one in days.values()]
+    assert ends == [(lengths[start], lengths[start + 4]) for start in range(0, 100, 5)]
+    without = days_of(config, {"abalone": frame.drop(LINE)}, None)
+    assert without == days, "a row's line does not count as one of its values"
 
 
 def test_rows_of_a_group_that_are_alike_scatter_further() -> None:

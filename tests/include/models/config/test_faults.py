@@ -170,6 +170,17 @@ FAULTS: dict[str, tuple[Any, str, str]] = {
     "swapped columns": (swap, "readings", "swapped"),
     "a shifted clock": (shift_clock, "alarms", "clock"),
     "a file that is cut off": (lambda tables: cut(tables, 0.9), "readings", "volume"),
+    "a sensor on 3 that only has noise": (
+        lambda tables: of_pumps(tables, 3, lambda one: scaled(one, 0.01, 168.3)),
+        "readings",
+        "still",
+    ),
+    "a sensor that only has noise": (
+        lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.01, 168.3)),
+        "readings",
+        "still",
+    ),
+    "logarithms": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.006, 4.1)), "readings", "unit"),
     "a pump that sends nothing": (lambda tables: cut(tables, 0.95), "readings", "absent"),
     "a new text": (new_text, "alarms", "new text"),
     "a text that is gone": (lost_text, "alarms", "vanished"),
@@ -223,6 +234,35 @@ def of_prices(reference: Any, days: Any, factor: float, value: float | None = No
     return reference, days
 
 
+def test_rows_without_days_that_come_again_are_a_fault() -> None:
+    known, found = reference() | {"timed": False, "segments": {}}, profiles()
+    for one in found.values():
+        one["tables"]["readings"] |= {"hours": [], "digest": min(one["tables"]["readings"]["digest"], 1066)}
+    (fault,) = [one for one in faults_of(known, DAY, found) if one.kind == "repeated"]
+    assert fault.found == f"the same 480 rows as {day_of(66)}", "which has no times"
+
+
+def test_a_column_that_began_to_vary_during_training_is_a_fault_once_it_is_stuck() -> None:
+    for varies_from, told in ((20, True), (50, False)):
+        known = reference() | {"segments": {}}
+        for one in [*known["days"].values()][:varies_from]:
+            one["readings"]["numbers"]["volt"] = [480.0, 480 * 170.0, 480 * 170.0**2, 170.0, 170.0, 480, 480]
+        found = faults_of(known, DAY, profiles(lambda tables: of_pumps(tables, 20, stuck)))
+        assert ("still" in {one.kind for one in found}) == told
+
+
+@pytest.mark.parametrize(("pair", "told"), [([0.0, 23.0], False), ([1.0, 0.0], True), ([23.0, 0.0], True)])
+def test_a_column_that_tells_the_time_of_day_shows_a_shifted_file(pair: list[float], told: bool) -> None:
+    known, days = reference(), profiles()
+    for one in [*known["days"].values(), *(day["tables"] for day in days.values())]:
+        one["readings"]["ends"] = {"volt": [0.0, 23.0]}
+    days[DAY]["tables"]["readings"]["ends"] = {"volt": pair}
+    assert (("volt", "clock") in {(one.column, one.kind) for one in faults_of(known, DAY, days)}) == told
+    days[DAY]["tables"]["readings"]["rows"] -= 1
+    assert "clock" not in {one.kind for one in faults_of(known, DAY, days)}, "rows are missing"
+    assert faults_of(REFERENCE, DAY, profiles()) == [], "counted before"
+
+
 def test_a_price_in_another_unit_is_a_fault_though_its_days_differ_by_factors() -> None:
     known, days = of_prices(reference(), profiles(), 0.01)
     known["segments"] = {}
@@ -239,6 +279,63 @@ def test_a_feed_whose_days_differ_widely_is_dead_after_an_empty_week() -> None:
             one["alarms"]["rows"] = 0 if number % every else 200
         found = {one.kind for one in faults_of(known, DAY, profiles(no_alarms, days=7))}
         assert ("volume" in found) == dead, f"training has a busy day in {every}"
+
+
+def with_rows(reference: Any, numbers: list[int]) -> Any:
+    for one, rows in zip(reference["days"].values(), numbers, strict=True):
+        one["alarms"] |= {"rows": rows, "values": {"kind": {"A": rows // 2, "B": rows - rows // 2} if rows else {}}}
+    return reference
+
+
+THIN = [3] * 8 + [0] * 10  # training may end with few rows and none
+
+
+def busy(found: Any) -> Any:
+    for one in [*found.values()][:4]:
+        one["tables"]["alarms"] |= {"rows": 30, "values": {"kind": {"A": 15, "B": 15}}}
+    return found
+
+
+@pytest.mark.parametrize(("tail", "told"), [(THIN, True), ([30] * 8 + [0] * 10, False)])
+def test_a_feed_that_ends_is_dead_after_three_days_unless_training_had_such_days(tail: list[int], told: bool) -> None:
+    known = with_rows(reference(), [30] * (60 - len(tail)) + tail)
+    found = [one for one in faults_of(known, DAY, busy(profiles(no_alarms))) if one.kind == "volume"]
+    assert (any(one.found == "no row in 3 days, after days that had some" for one in found)) == told
+    again = busy(profiles(no_alarms))
+    again[DAY]["tables"]["alarms"] |= {"rows": 30, "values": {"kind": {"A": 15, "B": 15}}}
+    assert "volume" not in {one.kind for one in faults_of(known, DAY, again)}
+
+
+@pytest.mark.parametrize(("silent", "told"), [(0, True), (4, False)])
+def test_a_text_without_rows_is_a_fault_unless_training_had_such_days(silent: int, told: bool) -> None:
+    known = with_rows(reference(), [0, 60] * 30)  # so that a day's rows say nothing
+    for one in [*known["days"].values()][: 2 * silent]:
+        rows = one["alarms"]["rows"]
+        one["alarms"]["values"]["kind"] = {"B": rows} if rows else {}
+    found = busy(profiles(lambda tables: tables["alarms"].update(rows=60, values={"kind": {"B": 60}})))
+    assert (("kind", "vanished") in {(one.column, one.kind) for one in faults_of(known, DAY, found)}) == told
+
+
+def test_a_category_that_has_become_something_else_is_a_fault() -> None:
+    def much(tables: Any) -> None:
+        del tables["alarms"]["values"]["kind"]  # more values than are counted
+
+    (fault,) = [one for one in faults_of(REFERENCE, DAY, profiles(much)) if one.column == "kind"]
+    assert (fault.kind, fault.days) == ("new text", 1)
+    known = reference()
+    for number, one in enumerate(known["days"].values()):  # a number of the order
+        one["alarms"]["values"]["kind"] = {f"{number}-{order}": 1 for order in range(10)}
+    assert "new text" not in {one.kind for one in faults_of(known, DAY, profiles(much))}
+    assert "new text" not in {one.kind for one in faults_of(known, DAY, profiles())}
+
+
+def test_columns_that_training_did_not_count_are_not_judged() -> None:
+    def named(tables: Any) -> None:
+        readings = tables["readings"]
+        readings["missing"]["pump"], readings["values"]["pump"] = 0, dict.fromkeys(PUMPS, 24)
+
+    assert faults_of(REFERENCE, DAY, profiles(named, days=7)) == []
+    assert faults_of(REFERENCE, DAY, profiles(named, days=1)) == []
 
 
 def test_rows_without_days_make_a_dead_feed_after_three_days() -> None:
