@@ -2,13 +2,14 @@
 them, with those of the days that the version was trained on. Pure.
 
 A fault is what no plausible world delivers: a dead or tripled feed, values missing or stuck, of a whole column or of
-single machines, codes in place of values, texts that are new or have vanished, swapped columns, another unit, another
-clock, a repeated day. Each is checked in the day alone and in the last three days together, rows and texts also in the
-last seven: what is inconclusive on one day shows on the next.
+single machines, codes in place of values, texts that are new or have vanished, swapped columns, another unit or scale,
+another clock, a repeated day. Each is checked in the day alone and in the last three days together, rows and texts also
+in the last seven: what is inconclusive on one day shows on the next.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import reduce
@@ -30,7 +31,7 @@ STEADY = 0.02  # deviation / mean below which a table's row count is considered 
 STEADY_LESS = 0.98
 FEWEST_OF_WEEK = 10  # rows expected in a window, for an empty one to say something
 FEWEST_OF_TEXT = 20  # likewise of a text's rows, for none to say something
-OFTEN_NEW = 0.1  # share of training's newer days that had new texts, above which a column is no category
+OFTEN_ALONE = 0.1  # share of training's days with a text that no other has, above which a column is no category
 FEWEST_WHOLE, ALWAYS = 20, 0.99  # training's days with as many rows, and the share of them that is always
 UNUSED_HOUR = 0.005  # share of training's rows
 
@@ -109,9 +110,8 @@ def _volume(name: str, counted: list[TableCounts], usual: list[TableCounts], lev
     expected = fmean(days) * len(counted)
     if not expected:
         return
-    if _ends([one["rows"] for one in counted], level) and not any(
-        _ends(days[start : start + 7], level) for start in range(len(days))
-    ):
+    ended = _has_ended([one["rows"] for one in counted], level)
+    if ended and not any(_has_ended(days[start : start + 7], level) for start in range(len(days))):
         yield Fault(name, None, "volume", "no row in 3 days, after days that had some", days=3)
     steady = pstdev(days) < STEADY * fmean(days)
     unlikely = steady or probability(rows, days, len(counted)) < level or _never_empty(rows, days, len(counted))
@@ -122,7 +122,7 @@ def _volume(name: str, counted: list[TableCounts], usual: list[TableCounts], lev
         yield Fault(name, None, "volume", f"{many}, where {expected:,.0f} are usual", days=len(counted))
 
 
-def _ends(days: list[int], level: float) -> bool:
+def _has_ended(days: list[int], level: float) -> bool:
     """Whether a week's last three days are empty, after four with too many rows for that."""
     return len(days) == 7 and not any(days[4:]) and sum(days[:4]) > 4 * log(1 / level)
 
@@ -205,10 +205,8 @@ def _repeated(reference: Reference, day: str, profiles: Mapping[str, DayProfile]
             continue
         same = [each for each in tables if each < day and _digest(tables[each].get(name)) == last["digest"]]
         if same:
-            found = f"the same {last['rows']:,} rows as {max(same)}" + (
-                ", except for their times" if last["hours"] else ""
-            )
-            yield Fault(name, None, "repeated", found)
+            found = f"the same {last['rows']:,} rows as {max(same)}"
+            yield Fault(name, None, "repeated", f"{found}, except for their times" if last["hours"] else found)
 
 
 def _digest(counts: TableCounts | None) -> int | None:
@@ -238,7 +236,7 @@ def _of_texts(name: str, column: str, counted: list[Texts], usual: list[Texts]) 
         if many >= 2 and any(value in counted[-1] for value in new) and _is_category(usual):
             found = f"{many:,} rows with values unknown to training: {', '.join(new[:SHOWN])}"
             yield Fault(name, column, "new text", found, days=days)
-    for value in known.keys() - values.keys() if len(known) > 1 else ():
+    for value in sorted(known.keys() - values.keys()) if len(known) > 1 else ():
         share = known[value] / sum(known.values())
         expected = share * sum(values.values())
         if expected > FEWEST_OF_TEXT and not _was_absent(value, share, usual, days):
@@ -247,13 +245,9 @@ def _of_texts(name: str, column: str, counted: list[Texts], usual: list[Texts]) 
 
 
 def _is_category(usual: list[Texts]) -> bool:
-    """Whether the newer half of training's days hardly ever had a value for the first time."""
-    known, half = set[str](), len(usual) // 2
-    new = 0
-    for number, values in enumerate(usual):
-        new += number >= half and not values.keys() <= known
-        known |= values.keys()
-    return new <= OFTEN_NEW * (len(usual) - half)
+    """Whether hardly a day of training had a value that no other had."""
+    days = Counter(value for values in usual for value in values)
+    return sum(any(days[value] == 1 for value in values) for values in usual) <= OFTEN_ALONE * len(usual)
 
 
 def _was_absent(value: str, share: float, usual: list[Texts], days: int) -> bool:

@@ -87,9 +87,8 @@ def levels(name: str, window: TableCounts, usual: list[TableCounts], days: int) 
             if _is_outside(mean, own) or _is_far(mean, means):
                 outside[column], beyond[column] = (mean, deviation, own), _beyond(sums, known)
             elif _is_narrow(deviation, own):
-                found = (
-                    f"hardly varies: its deviation is {deviation:.3g}, in training {own['deviation'][0]:.3g} or more"
-                )
+                least = own["deviation"][0]
+                found = f"hardly varies: its deviation is {deviation:.3g}, in training {least:.3g} or more"
                 yield Fault(name, column, "still", found, days=days)
     like = {
         column: next((one for one in outside if one != column and _is_like(mean, deviation, outside[one][2])), "")
@@ -115,9 +114,8 @@ def of_segments(
     if gone:
         yield Fault(name, column, "missing", f"no value of {len(gone)} of {len(segments)} segments", gone, days)
     if still:
-        yield Fault(
-            name, column, "still", f"is stuck, or nearly so, in {len(still)} of {len(segments)} segments", still, days
-        )
+        found = f"is stuck, or nearly so, in {len(still)} of {len(segments)} segments"
+        yield Fault(name, column, "still", found, still, days)
     if units:
         what = max(units, key=lambda one: len(units[one]))
         some = sorted(segment for named in units.values() for segment in named)

@@ -113,6 +113,10 @@ def stuck(one: list[float]) -> list[float]:
     return coded(one, 170.0, one[0])
 
 
+def noise(one: list[float]) -> list[float]:
+    return scaled(one, 0.01, 168.3)
+
+
 def coded(one: list[float], value: float, rows: float) -> list[float]:
     """With a value in the place of some rows'."""
     kept = [each * (1 - rows / one[0]) for each in one[:3]] + one[3:]
@@ -170,16 +174,8 @@ FAULTS: dict[str, tuple[Any, str, str]] = {
     "swapped columns": (swap, "readings", "swapped"),
     "a shifted clock": (shift_clock, "alarms", "clock"),
     "a file that is cut off": (lambda tables: cut(tables, 0.9), "readings", "volume"),
-    "a sensor on 3 that only has noise": (
-        lambda tables: of_pumps(tables, 3, lambda one: scaled(one, 0.01, 168.3)),
-        "readings",
-        "still",
-    ),
-    "a sensor that only has noise": (
-        lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.01, 168.3)),
-        "readings",
-        "still",
-    ),
+    "noise of a sensor on 3": (lambda tables: of_pumps(tables, 3, noise), "readings", "still"),
+    "noise of a sensor everywhere": (lambda tables: of_pumps(tables, 20, noise), "readings", "still"),
     "logarithms": (lambda tables: of_pumps(tables, 20, lambda one: scaled(one, 0.006, 4.1)), "readings", "unit"),
     "a pump that sends nothing": (lambda tables: cut(tables, 0.95), "readings", "absent"),
     "a new text": (new_text, "alarms", "new text"),
@@ -288,11 +284,12 @@ def with_rows(reference: Any, numbers: list[int]) -> Any:
 
 
 THIN = [3] * 8 + [0] * 10  # training may end with few rows and none
+BUSY = {"rows": 30, "values": {"kind": {"A": 15, "B": 15}}}
 
 
 def busy(found: Any) -> Any:
     for one in [*found.values()][:4]:
-        one["tables"]["alarms"] |= {"rows": 30, "values": {"kind": {"A": 15, "B": 15}}}
+        one["tables"]["alarms"] |= BUSY
     return found
 
 
@@ -302,7 +299,7 @@ def test_a_feed_that_ends_is_dead_after_three_days_unless_training_had_such_days
     found = [one for one in faults_of(known, DAY, busy(profiles(no_alarms))) if one.kind == "volume"]
     assert (any(one.found == "no row in 3 days, after days that had some" for one in found)) == told
     again = busy(profiles(no_alarms))
-    again[DAY]["tables"]["alarms"] |= {"rows": 30, "values": {"kind": {"A": 15, "B": 15}}}
+    again[DAY]["tables"]["alarms"] |= BUSY
     assert "volume" not in {one.kind for one in faults_of(known, DAY, again)}
 
 
@@ -368,15 +365,8 @@ def test_versions_and_days_that_were_counted_before_codes_were_are_judged_withou
 def test_a_column_that_counts_on_has_no_fault() -> None:
     known, days = reference(), profiles()
     for number, (day, one) in enumerate([*known["days"].items(), *days.items()]):
-        own = [
-            480.0,
-            480 * (1e3 * number + 5.0),
-            480 * (1e3 * number + 5.0) ** 2 + 480,
-            1e3 * number,
-            1e3 * number + 9,
-            1,
-            1,
-        ]
+        mean = 1e3 * number + 5.0
+        own = [480.0, 480 * mean, 480 * mean**2 + 480, mean - 5, mean + 4, 1, 1]
         (one["tables"] if day in days else one)["readings"]["numbers"]["heat"] = own
     known["segments"] = {}
     assert faults_of(known, DAY, days) == []
