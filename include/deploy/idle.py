@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from include.deploy.serving_modes import at_stage, mode_of
 from include.models.config import ModelConfig
+from include.models.config.wording import counted
 from include.platform.clients import cloudwatch_client, error_code, s3_client, sagemaker_client
 from include.platform.environment import MlEnvironment, ml_environment
 from include.platform.notifications import notify
@@ -52,7 +53,7 @@ def name_idle_endpoints(models: Sequence[ModelConfig], context: Context) -> list
     if idle:
         lines = "\n".join(f"- {name}{price}" for name, price in idle.items())
         notify(
-            f"{len(idle)} idle endpoint{'s' if len(idle) > 1 else ''}",
+            counted(len(idle), "idle endpoint"),
             f"For {IDLE_FOR.days} days, no five minutes had more than {PROBES} requests, as health checks send:\n"
             f"{lines}\n\nWhat to do: trigger the Dag retire for the model, or set serving.mode: serverless in its "
             "model.yaml and promote it again. This report comes once a week.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from include.models.config import DayProfile, ModelConfig
@@ -15,7 +14,7 @@ from include.models.config.performance import Performance
 from include.models.config.results import Evaluation
 from include.models.config.watching import Reference
 from include.monitor.drift import measure, missing_features, monitoring_of
-from include.monitor.labels import after, label_files, labels_of, newest_complete, newest_expected
+from include.monitor.labels import Labelled, after, labels_of, newest_complete, newest_expected
 from include.monitor.performance import Realised, performance_of
 from include.monitor.traffic import LOOK_BACK, faults_of_traffic
 from include.monitor.verdict import Judged, VerdictJson, faulty_days, since_of, volumes_of
@@ -31,10 +30,9 @@ from include.platform.storage import (
     of_traffic,
     reference_of,
 )
-from include.platform.storage import performance_of as performance_uri
 from include.registry.versions import describe
 from include.score.plan import days_between
-from include.score.published import ScoresManifest, read_published
+from include.score.published import ScoresManifest
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -49,13 +47,12 @@ def place_of(model: ModelConfig, of: Of) -> str:
 
 @dataclass(frozen=True)
 class Window:
-    """The version that a day is of, and the profiles of its days up to that day; of scores also the manifests of the
-    days, of an endpoint ``traffic``, both of any version."""
+    """The version that a day is of, and the profiles of its days up to that day; of an endpoint also ``traffic``, of
+    any version."""
 
     version: int
     arn: str
     profiles: Mapping[str, DayProfile]
-    manifests: Mapping[str, ScoresManifest | None] = field(default_factory=dict)
     traffic: Mapping[str, TrafficDay] = field(default_factory=dict)
 
 
@@ -69,8 +66,8 @@ def judged(
     """
     bucket, settings = environment.bucket, monitoring_of(model)
     length = max(settings.window_days, *WINDOWS, LOOK_BACK + 1 if of == "traffic" else 0)
-    days = days_between((date.fromisoformat(day) - timedelta(days=length - 1)).isoformat(), day)
-    found = (_of_scores if of == "scores" else _of_traffic)(model, client, bucket, days)
+    days, kept = days_between(after(day, 1 - length), day), Labelled(model, client, bucket)
+    found = (_of_scores if of == "scores" else _of_traffic)(kept, days)
     evaluation = describe(sagemaker_client(environment), found.arn).evaluation
     training = _require_json(client, drift_profile_of(evaluation))
     reference: Reference | None = read_json(client, reference_of(evaluation))
@@ -85,8 +82,8 @@ def judged(
     realised = late = None
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
-        realised = _realised(model, client, bucket, day, found.version)
-        late, of_labels = _faults_of_labels(model, client, bucket, day, found.manifests, reference)
+        realised = _realised(kept, day, found.version)
+        late, of_labels = _faults_of_labels(kept, day, reference)
         faults += of_labels
     else:
         faults = faults_of_traffic(day, found.traffic, earlier)
@@ -100,29 +97,30 @@ def judged(
     traffic, volumes = found.traffic.get(day), volumes_of(reference, window)
     left_out = [each for each in in_window if each in faulty]
     one = Judged(drift, faults, late, performance, traffic=traffic, volumes=volumes, left_out=left_out)
-    return replace(one, since=since_of(one.verdict, day, found.version, before)), found.manifests.get(day)
+    manifest = kept.published(day) if of == "scores" else None
+    return replace(one, since=since_of(one.verdict, day, found.version, before)), manifest
 
 
-def _of_scores(model: ModelConfig, client: S3Client, bucket: str, days: list[str]) -> Window:
-    found, day = {each: read_published(client, bucket, model.name, each) for each in days}, days[-1]
+def _of_scores(kept: Labelled, days: list[str]) -> Window:
+    found, day = {each: kept.published(each) for each in days}, days[-1]
     last = found[day]
     if last is None or not last.get("profile"):
-        kept = "come from code without profiles" if last else "are missing"
+        why = "come from code without profiles" if last else "are missing"
         raise PermanentError(
-            f"the scores of {day} {kept}. Score the day again (score_{model.name} with day {day} and force), then "
+            f"the scores of {day} {why}. Score the day again (score_{kept.model.name} with day {day} and force), then "
             "clear this task."
         )
     profiles: dict[str, DayProfile] = {
-        each: _require_json(client, f"s3://{bucket}/{published['profile']}")
+        each: _require_json(kept.s3, f"s3://{kept.bucket}/{published['profile']}")
         for each, published in found.items()
         if published and published["model_version"] == last["model_version"] and published.get("profile")
     }
-    return Window(last["model_version"], last["model_package_arn"], profiles, manifests=found)
+    return Window(last["model_version"], last["model_package_arn"], profiles)
 
 
-def _of_traffic(model: ModelConfig, client: S3Client, bucket: str, days: list[str]) -> Window:
+def _of_traffic(kept: Labelled, days: list[str]) -> Window:
     every: dict[str, TrafficDay | None] = {
-        each: read_json(client, captured_day(bucket, model.name, each)) for each in days
+        each: read_json(kept.s3, captured_day(kept.bucket, kept.model.name, each)) for each in days
     }
     found = {each: one for each, one in every.items() if one is not None}
     last = found.get(days[-1])
@@ -136,69 +134,53 @@ def _verdicts(client: S3Client, bucket: str, place: str, days: list[str]) -> dic
     return {each: read_json(client, drift_of(bucket, place, each)) for each in days}
 
 
-def _realised(model: ModelConfig, client: S3Client, bucket: str, day: str, version: int) -> Realised | None:
+def _realised(kept: Labelled, day: str, version: int) -> Realised | None:
     """The version's newest days with labels, as far as they say something about the day."""
+    model = kept.model
     if model.labels is None:
         return None
     newest, length = newest_complete(model, day), monitoring_of(model).window_days
     for back in range(length):
         until = after(newest, -back)
-        found: Performance | None = read_json(client, performance_uri(bucket, model.name, until))
+        found = kept.performance(until)
         if found and found["model_version"] == version and found["window"]["labelled"]:
             return Realised(until, found["window"], overlaps=until > after(day, -length))
     return None
 
 
-def _faults_of_labels(
-    model: ModelConfig,
-    client: S3Client,
-    bucket: str,
-    day: str,
-    manifests: Mapping[str, ScoresManifest | None],
-    reference: Reference | None,
-) -> tuple[Fault | None, list[Fault]]:
+def _faults_of_labels(kept: Labelled, day: str, reference: Reference | None) -> tuple[Fault | None, list[Fault]]:
     """A fault if labels are late or unusable, and those of the raw table that they are built from, as far as scoring
     does not read it: without its rows nothing seems to go wrong, however bad the predictions are."""
+    model = kept.model
     if model.labels is None:
         return None, []
     newest = newest_complete(model, day)
     first = min(after(newest, 1 - WINDOWS[-1]), newest_expected(model, day))
-    every: dict[str, Performance | None] = {
-        each: read_json(client, performance_uri(bucket, model.name, each)) for each in days_between(first, newest)
-    }
-    found = {each: one for each, one in every.items() if one}
+    found = {each: one for each in days_between(first, newest) if (one := kept.performance(each))}
     counted: dict[str, DayProfile] = {
         each: {"rows": 0, "features": {}, "predictions": {}, "tables": tables}
         for each, one in found.items()
         if (tables := one.get("tables"))
     }
     faults = faults_of(reference, max(counted), counted) if reference and counted else []
-    return _late(model, client, bucket, day, manifests, found), faults
+    return _late(kept, day, found), faults
 
 
-def _late(
-    model: ModelConfig,
-    client: S3Client,
-    bucket: str,
-    day: str,
-    manifests: Mapping[str, ScoresManifest | None],
-    found: Mapping[str, Performance],
-) -> Fault | None:
+def _late(kept: Labelled, day: str, found: Mapping[str, Performance]) -> Fault | None:
     """A fault if the labels of one of the days that were ``found`` cannot be used, or if the newest day that should
     have labels has none. People who are asked to label may take longer."""
-    labels = labels_of(model)
+    labels = labels_of(kept.model)
     for each in sorted(found, reverse=True):
         if why := found[each].get("unusable"):
             return Fault(labels.table or "labels", None, "late labels", f"those of {each} cannot be used: {why}")
-    expected = newest_expected(model, day)
-    known = expected in manifests
-    scores = manifests[expected] if known else read_published(client, bucket, model.name, expected)
+    expected = newest_expected(kept.model, day)
+    scores = kept.published(expected)
     if labels.ask or scores is None or not scores["rows"]:
         return None
     if (one := found.get(expected)) is not None and one["labelled"]:
         return None
     what = f"no label of {expected} has arrived"
-    if label_files(client, bucket, model.name, expected):
+    if kept.label_files(expected):
         what = f"the labels of {expected} are there, but not joined with its scores: look at join_labels' log"
         if one is not None:
             what = f"none of the labels of {expected} is of a scored row: compare the keys of both"

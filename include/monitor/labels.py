@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.models.config import ModelConfig
@@ -71,10 +72,13 @@ class Labelled:
     """A model's days in S3; each object is read once."""
 
     def __init__(self, model: ModelConfig, s3: S3Client, bucket: str) -> None:
-        self._model, self._s3, self._bucket = model, s3, bucket
-        self._partitions = list_partitions(s3, bucket, model.name)
+        self.model, self.s3, self.bucket = model, s3, bucket
         self._scores: dict[str, ScoresManifest | None] = {}
         self._performance: dict[str, Performance | None] = {}
+
+    @cached_property
+    def _partitions(self) -> dict[str, list[RawFile]]:
+        return list_partitions(self.s3, self.bucket, self.model.name)
 
     def due(self, first: str, last: str) -> Due:
         """What to join of the days from first to last, and of the windows that contain them."""
@@ -94,34 +98,39 @@ class Labelled:
         windows = self._windows(days, first, last)
         needed = {each for day in [*days, *windows] for each in self._window(day)}
         for day in sorted(needed):
-            if self._published(day):
-                keys[scores_manifest(self._model.name, day)] = None
+            if self.published(day):
+                keys[scores_manifest(self.model.name, day)] = None
             if before := self.performance(day):
-                own_folder = performance_partition(self._model.name, day)
+                own_folder = performance_partition(self.model.name, day)
                 names = (PERFORMANCE, LABELLED_ROWS) if before["labelled"] else (PERFORMANCE,)
                 keys |= dict.fromkeys(f"{own_folder}{name}" for name in names)
         return Due(days, windows, [*keys])
 
     def performance(self, day: str) -> Performance | None:
         if day not in self._performance:
-            self._performance[day] = read_json(self._s3, performance_of(self._bucket, self._model.name, day))
+            self._performance[day] = read_json(self.s3, performance_of(self.bucket, self.model.name, day))
         return self._performance[day]
 
-    def _published(self, day: str) -> ScoresManifest | None:
+    def published(self, day: str) -> ScoresManifest | None:
         if day not in self._scores:
-            self._scores[day] = read_published(self._s3, self._bucket, self._model.name, day)
+            self._scores[day] = read_published(self.s3, self.bucket, self.model.name, day)
         return self._scores[day]
+
+    def label_files(self, day: str) -> list[RawFile]:
+        """The files of a day's labels."""
+        every = list_raw_data(self.s3, self.bucket, labels_partition(self.model.name, day))
+        return [file for file in every if not is_companion(file["key"])]
 
     def _files_of(self, day: str) -> tuple[list[RawFile], ScoresManifest] | None:
         """The files with the day's labels, and its scores; None while either is missing. Those of a joined day may be
         gone again: what was known from them then is, too."""
-        labels, model = labels_of(self._model), self._model
-        manifest, joined = self._published(day), self.performance(day) is not None
+        labels, model = labels_of(self.model), self.model
+        manifest, joined = self.published(day), self.performance(day) is not None
         if manifest is None or not (manifest["rows"] or joined):
             return None
         of_people: list[RawFile] = []
         if labels.table is None:
-            of_people = label_files(self._s3, self._bucket, model.name, day)
+            of_people = self.label_files(day)
             if not (of_people or labels.ask or joined):
                 return None
         try:
@@ -132,7 +141,7 @@ class Labelled:
 
     def _beside(self, day: str) -> list[RawFile]:
         """The predictions of candidates that also scored the day, or were the endpoint's shadow."""
-        there = list_raw_data(self._s3, self._bucket, performance_partition(self._model.name, day))
+        there = list_raw_data(self.s3, self.bucket, performance_partition(self.model.name, day))
         return [file for file in there if file["key"].endswith((f"/{CHALLENGER_ROWS}", f"/{SHADOW_ROWS}"))]
 
     def _windows(self, days: Mapping[str, str], first: str, last: str) -> list[str]:
@@ -144,7 +153,7 @@ class Labelled:
                 continue
             window, version = self._window(day), own["model_version"]
             there = [each for each in window if self._counts(each, version)]
-            published = [one for each in window if (one := self._published(each)) and one["model_version"] == version]
+            published = [one for each in window if (one := self.published(each)) and one["model_version"] == version]
             known = own["window"]["days"], own["window"]["rows"]
             if known != (there, sum(one["rows"] for one in published)) or days.keys() & window:
                 found.append(day)
@@ -155,14 +164,8 @@ class Labelled:
         return found is not None and bool(found["labelled"]) and found["model_version"] == version
 
     def _window(self, day: str) -> list[str]:
-        length = self._model.monitoring.window_days if self._model.monitoring else 1
+        length = self.model.monitoring.window_days if self.model.monitoring else 1
         return days_between(after(day, 1 - length), day)
-
-
-def label_files(s3: S3Client, bucket: str, model: str, day: str) -> list[RawFile]:
-    """The files of a day's labels."""
-    every = list_raw_data(s3, bucket, labels_partition(model, day))
-    return [file for file in every if not is_companion(file["key"])]
 
 
 def _digest(files: Iterable[RawFile], manifest: ScoresManifest) -> str:

@@ -140,9 +140,7 @@ def _known(s3: S3Client, uri: str, now: datetime) -> Probes:
     try:
         return read_json(s3, uri) or nothing
     except ValueError as error:
-        log.warning(
-            "%s is not JSON (%s): the list starts empty. Earlier versions of the object have its probes", uri, error
-        )
+        log.warning("%s Until then, the list of probes starts empty.", error)
         return nothing
 
 

@@ -20,6 +20,7 @@ from include.models.config.performance import Performance
 from include.models.config.watching import CapturedDay, Reference, ServedDay
 from include.models.config.wording import counted
 from include.monitor.drift import Drift, monitoring_of
+from include.monitor.labels import after
 from include.monitor.performance import PerformanceJson, in_words, may_decide, worst_first
 from include.monitor.trend import Trend
 from include.platform.pages import render
@@ -225,7 +226,7 @@ class Judged:
 def faulty_days(verdicts: Iterable[VerdictJson | None]) -> set[str]:
     """The days whose data is faulty: those of the windows in which a fault shows. Late labels are no fault of rows."""
     return {
-        (date.fromisoformat(one["date"]) - timedelta(days=back)).isoformat()
+        after(one["date"], -back)
         for one in verdicts
         if one
         for fault in one["faults"]

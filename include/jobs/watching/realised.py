@@ -211,11 +211,12 @@ def estimate(metric: str, sure: Array, off: Array, *, asked: int) -> Sampled:
 
 def _within(metric: str, value: float, error: float, *, asked: int, labelled: int) -> Sampled:
     """Both cut to the metric's range."""
-    low, high = 0.0, 1.0 if metric == "accuracy" else inf
+    ends = np.clip([value, value - error, value + error], 0.0, 1.0 if metric == "accuracy" else inf)
+    shown, lowest, highest = ends.tolist()
     return {
         "metric": metric,
-        "value": min(max(value, low), high),
-        "interval": (min(max(value - error, low), high), min(max(value + error, low), high)),
+        "value": shown,
+        "interval": (lowest, highest),
         "exact": (value, error),
         "asked": asked,
         "labelled": labelled,

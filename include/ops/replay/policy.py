@@ -34,6 +34,7 @@ from include.models.config.files import METRICS
 from include.models.config.monitoring import Retrain
 from include.models.config.performance import Performance
 from include.models.config.results import Verdict
+from include.models.config.wording import counted
 from include.monitor import label_tasks
 from include.monitor import tasks as monitoring
 from include.monitor.drift import monitoring_of
@@ -165,8 +166,8 @@ class Life:
         if day <= self.course["pauses_until"]:  # the next training may be on that evening: later days are scored after
             until = min(until, self.course["pauses_until"])
         self._score(day, until)
-        count = len(self.course["trainings"])
-        say(f"{self.world.who}: {day} to {until} scored, {count} training{'s' if count != 1 else ''} so far")
+        trainings = counted(len(self.course["trainings"]), "training")
+        say(f"{self.world.who}: {day} to {until} scored, {trainings} so far")
         return until
 
     def _trainers(self, found: monitoring.Found) -> list[str]:
