@@ -79,16 +79,16 @@ def judged(
     measured: Evaluation | None = read_json(client, metrics_of(evaluation))
     classes = [*measured.get("reliability", {})] if measured else []
     drift = measure(model, found.version, training, day, window, reference, classes)
-    realised = late = None
+    realised, late, of_labels = None, None, list[Fault]()
     if of == "scores":
         faults = faults_of(reference, day, found.profiles) if reference else []
         realised = _realised(kept, day, found.version)
         late, of_labels = _faults_of_labels(kept, day, reference)
-        faults += of_labels
     else:
         faults = faults_of_traffic(day, found.traffic, earlier)
     if reference and not faults:  # a raw table's fault, or a refusal, says more
         faults = missing_features(training, reference, found.profiles[day])
+    faults = [*faults, *of_labels]
     performance = performance_of(model, reference, window, realised, measured)
     if performance and realised and performance["loss"] == "realised":
         labelled = set(realised.window["days"])

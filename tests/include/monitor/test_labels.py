@@ -13,7 +13,15 @@ from include.monitor import label_tasks
 from include.monitor import tasks as monitor
 from include.monitor.labels import Labelled, after, newest_expected
 from include.platform.run_folders import Run
-from include.platform.storage import drift_of, labels_partition, model_index, performance_of, scores_manifest, split_uri
+from include.platform.storage import (
+    drift_of,
+    labels_partition,
+    model_index,
+    performance_of,
+    scores_manifest,
+    scores_partition,
+    split_uri,
+)
 from tests.include.local_aws import LocalS3
 from tests.include.monitor import test_tasks
 from tests.include.monitor.test_tasks import BUCKET, DAY, STATISTICS, TODAY, Watched, context, registry, watched
@@ -254,6 +262,11 @@ def test_a_dead_table_of_labels_is_a_fault(watched: Watched) -> None:
         watched.put(uri, {**json.loads(watched.kept(uri)), "tables": counted(0)})
     found = monitor.judge_day(LABELLED, context())
     assert (found["verdict"], found["faults"][0]["table"]) == ("data fault", "failures"), found["summary"]
+    scores = f"s3://{BUCKET}/{scores_partition(LABELLED.name, DAY)}_profile-0.json"
+    counts = {"torque": [0, 100, 100, 0, 600]}
+    watched.put(scores, {"rows": 800, "features": counts, "predictions": {"0": 800}})
+    found = monitor.judge_day(LABELLED, context())
+    assert [one["table"] for one in found["faults"]] == ["features", "failures"], "one does not hide the other"
 
 
 def test_a_window_follows_days_that_are_scored_without_labels(fleet: Fleet) -> None:
